@@ -1,0 +1,1 @@
+"""The rules of just-in-time access, pure: no I/O, no clock, standard library only."""

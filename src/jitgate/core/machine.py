@@ -1,0 +1,57 @@
+"""Machines: what has ports to protect."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from jitgate.core.resource_id import key
+
+
+class OperatingSystem(StrEnum):
+    """What runs on a machine, as far as its default port depends on it."""
+
+    LINUX = "linux"
+    WINDOWS = "windows"
+    UNKNOWN = "unknown"
+
+
+DEFAULT_PORTS: Mapping[OperatingSystem, int] = {
+    OperatingSystem.LINUX: 22,
+    OperatingSystem.WINDOWS: 3389,
+    OperatingSystem.UNKNOWN: 22,
+}
+"""The port that "enable with the defaults" protects (article: a VM's own Configuration page)."""
+
+MANAGEMENT_PORTS: Mapping[int, str] = {22: "SSH", 3389: "RDP", 5985: "WinRM", 5986: "WinRM (TLS)"}
+"""The ports that are recommended for protection, with the service that people know them by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine as its connector tells it.
+
+    `uuid`         this incarnation; a machine made again under the same id gets another
+    `id`           its ARM id, in the spelling it was told in
+    `provider`     what kind of place it runs in: azure, aws, host, gateway or memory
+    `scope`        the firewall in front of it
+    `unsupported`  "" or why it cannot have just-in-time access
+    `facts`        what else the connector found out; JSON, for people
+    """
+
+    uuid: str
+    id: str
+    name: str
+    os: OperatingSystem
+    connector: str
+    provider: str
+    scope: str
+    location: str = "global"
+    addresses: Sequence[str] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    unsupported: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What the machine's id is compared by."""
+        return key(self.id)

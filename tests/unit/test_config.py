@@ -1,0 +1,127 @@
+"""The settings: what is written is what holds, and what is not understood is refused with the name of the setting."""
+
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jitgate import config
+from jitgate.config import Host
+from jitgate.config.template import FIRST_TEXT
+from jitgate.core.errors import Invalid
+from jitgate.core.prefixes import Prefix
+
+
+def test_without_a_word_the_machine_itself_is_listed_and_everything_has_its_default() -> None:
+    settings = config.parse("", "this-machine")
+    assert settings.hosts == (Host("this-machine"),)
+    assert settings.server.trusted_proxies == ()
+    assert settings.access.history == timedelta(days=30)
+    assert settings.access.longest_access == timedelta(hours=24)
+    assert settings.store.url is None
+    assert settings.installation.subscription is None
+
+
+def test_the_file_of_the_first_start_changes_nothing() -> None:
+    assert config.parse(FIRST_TEXT, "here") == config.parse("", "here")
+
+
+def test_the_file_of_the_first_start_shows_every_setting_with_its_default() -> None:
+    """Taking away every ``# `` in front of a setting gives a file that says the defaults."""
+    lines = FIRST_TEXT.splitlines()
+    shown = [
+        line.removeprefix("# ") for line in lines if line.startswith(("# ", "[")) and (" = " in line or "[" in line)
+    ]
+    text = "\n".join(line for line in shown if line.startswith("[") or line.partition(" = ")[0].isidentifier())
+    tables = tomllib.loads(text)
+    assert set(tables) == {"installation", "server", "access", "store", "host"}
+    settings = config.parse(text.replace('url = "', '# url = "'), "here")
+    defaults = config.parse("", "here")
+    assert settings.server == defaults.server
+    assert settings.access == defaults.access
+
+
+def test_everything_that_can_be_chosen_arrives() -> None:
+    text = """
+        [installation]
+        subscription = "11111111-2222-3333-4444-555555555555"
+        resource_group = "fleet"
+        [server]
+        trusted_proxies = ["10.0.0.0/8", "::1"]
+        allowed_hosts = ["jit.example.org"]
+        max_body = 100000
+        [access]
+        history_days = 7
+        longest_access = "8h"
+        [store]
+        url = "sqlite:////data/jitgate.db"
+        [[host]]
+        name = "web-1"
+        namespace = "blue"
+        always_allow = ["192.0.2.10", "2001:db8::/48"]
+        addresses = ["203.0.113.5"]
+        tags = { team = "web" }
+        [[host]]
+        name = "web-2"
+    """
+    settings = config.parse(text, "here")
+    assert settings.installation.resource_group == "fleet"
+    assert settings.server.trusted_proxies == ("10.0.0.0/8", "::1/128")
+    assert settings.server.allowed_hosts == ("jit.example.org",)
+    assert settings.access.history == timedelta(days=7)
+    assert settings.access.longest_access == timedelta(hours=8)
+    assert settings.hosts == (
+        Host("web-1", "blue", (Prefix("192.0.2.10/32"), Prefix("2001:db8::/48")), ("203.0.113.5",), {"team": "web"}),
+        Host("web-2"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        ("colour = 1", "colour"),
+        ("[server]\nmax_bdy = 1", "server.max_bdy"),
+        ("[server]\nmax_body = 1", "server.max_body"),
+        ("[server]\nmax_body = true", "server.max_body"),
+        ('[server]\nmax_body = "big"', "server.max_body"),
+        ('[server]\ntrusted_proxies = "10.0.0.0/8"', "server.trusted_proxies"),
+        ('[server]\ntrusted_proxies = ["10.0.0.0/8", "all"]', "server.trusted_proxies[1]"),
+        ("[server]\nallowed_hosts = [7]", "server.allowed_hosts[0]"),
+        ("[access]\nhistory_days = 0", "access.history_days"),
+        ('[access]\nlongest_access = "2025y"', "access.longest_access"),
+        ('[access]\nlongest_access = "31d"', "access.longest_access"),
+        ('[installation]\nsubscription = "mine"', "installation.subscription"),
+        ('[installation]\nresource_group = "a/b"', "installation.resource_group"),
+        ("[store]\nurl = 5", "store.url"),
+        ("server = 1", "server"),
+        ('[host]\nname = "a"', "host"),
+        ("[[host]]\nnamespace = 'a'", "host[0].name"),
+        ('[[host]]\nname = "a/b"', "host[0].name"),
+        ('[[host]]\nname = "a"\nnamespace = "../x"', "host[0].namespace"),
+        ('[[host]]\nname = "a"\n[[host]]\nname = "A"\nnamespace = "n"', "host[1].name"),
+        ('[[host]]\nname = "a"\nnamespace = "n"\n[[host]]\nname = "b"\nnamespace = "n"', "host[1].namespace"),
+        ('[[host]]\nname = "a"\n[[host]]\nname = "b"', "host[1].namespace"),
+        ('[[host]]\nname = "a"\nalways_allow = ["10.0.0.1", "x"]', "host[0].always_allow[1]"),
+        ('[[host]]\nname = "a"\naddresses = ["10.0.0.0/24"]', "host[0].addresses[0]"),
+        ('[[host]]\nname = "a"\ntags = ["x"]', "host[0].tags"),
+        ('[[host]]\nname = "a"\nport = 22', "host[0].port"),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name_with_what_would_do(text: str, setting: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        config.parse(text, "here")
+    assert refused.value.reason.field == setting
+    assert refused.value.reason.allowed
+
+
+def test_a_file_that_is_no_toml_is_refused_with_the_line(tmp_path: Path) -> None:
+    (tmp_path / "jitgate.toml").write_text("[server\n")
+    with pytest.raises(Invalid, match="line 1"):
+        config.read(tmp_path / "jitgate.toml", "here")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "jitgate.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(Invalid, match="UTF-8"):
+        config.read(tmp_path / "jitgate.toml", "here")
