@@ -1,0 +1,96 @@
+"""Leases: one owner at a time works at a scope, and a crashed owner's lease runs out.
+
+Lease times are the database's clock, never the owner's: replicas need not agree on the time. An SQLite
+database has no server, so its clock is the store's own time (`jitgate.store.time`), which its file carries
+from one process to the next. Each lease has a higher generation than the one before; enforcers refuse an
+older one, so an owner that was held up past its lease does no harm.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, bindparam, or_, select, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from jitgate.store.database import Tx
+from jitgate.store.schema import MICROSECOND, scope_state
+
+
+class DatabaseClock(FunctionElement[int]):
+    """The database's own time, as microseconds since 1970."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(DatabaseClock, "sqlite")
+def _sqlite(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
+    return "jitgate_now()"  # registered in jitgate.store.sqlite
+
+
+@compiles(DatabaseClock, "postgresql")
+def _postgresql(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
+    # Not now(): that is when the transaction began, which may be long ago.
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+def claim(tx: Tx, scope: str, owner: str, length: timedelta) -> int | None:
+    """Take a scope for some time; returns the new generation. None: somebody else holds it, or there is none.
+
+    An owner that holds the scope already gets it anew.
+    """
+    generation: int | None = tx.execute(_claim, {"scope_name": scope, "owner": owner, **_length(length)}).scalar()
+    return generation
+
+
+def renew(tx: Tx, scope: str, owner: str, length: timedelta) -> bool:
+    """Hold a scope for some time from now. False: the lease has run out or is somebody else's; claim again."""
+    return tx.execute(_renew, {"scope_name": scope, "owner": owner, **_length(length)}).rowcount == 1
+
+
+def release(tx: Tx, scope: str, owner: str, due_at: datetime | None) -> bool:
+    """Give a scope back, and say when it is to be looked at next. False: it is not this owner's any more."""
+    return tx.execute(_release, {"scope_name": scope, "owner": owner, "due": due_at}).rowcount == 1
+
+
+def _length(length: timedelta) -> dict[str, int]:
+    return {"microseconds": length // MICROSECOND}
+
+
+_clock = DatabaseClock()
+_until = _clock + bindparam("microseconds", type_=BigInteger())
+_free = (
+    select(scope_state.c.scope)
+    .where(
+        scope_state.c.scope == bindparam("scope_name"),
+        or_(
+            scope_state.c.lease_owner.is_(None),
+            scope_state.c.lease_owner == bindparam("owner"),
+            scope_state.c.lease_until <= _clock,
+        ),
+    )
+    # PostgreSQL: who is a moment later goes on to another scope instead of waiting for this one.
+    .with_for_update(skip_locked=True)
+    .scalar_subquery()
+)
+_claim = (
+    update(scope_state)
+    .where(scope_state.c.scope == _free)
+    .values(lease_owner=bindparam("owner"), lease_until=_until, generation=scope_state.c.generation + 1)
+    .returning(scope_state.c.generation)
+)
+_renew = (
+    update(scope_state)
+    .where(
+        scope_state.c.scope == bindparam("scope_name"),
+        scope_state.c.lease_owner == bindparam("owner"),
+        scope_state.c.lease_until > _clock,
+    )
+    .values(lease_until=_until)
+)
+_release = (
+    update(scope_state)
+    .where(scope_state.c.scope == bindparam("scope_name"), scope_state.c.lease_owner == bindparam("owner"))
+    .values(lease_owner=None, lease_until=None, due_at=bindparam("due"))
+)

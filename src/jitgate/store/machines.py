@@ -1,0 +1,194 @@
+"""Machines, as their connectors told them."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BindParameter, Row, bindparam, func, insert, or_, select, update
+
+from jitgate.core import resource_id
+from jitgate.core.access import State
+from jitgate.core.machine import Machine, OperatingSystem
+from jitgate.store.database import Tx
+from jitgate.store.prepared import Prepared
+from jitgate.store.schema import grant_key, grants, machine
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a discovery changed, as UUIDs. `removed`: another machine stands under their id now."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def put(tx: Tx, found: Sequence[Machine]) -> Change:
+    """Keep what was discovered.
+
+    A machine is known by its UUID: it may be renamed, and come back after it was gone. Where a UUID is new
+    under an id that is in use, the machine was made again: the old one is removed, with all that was its.
+    """
+    if not found:
+        return Change((), ())
+    uuids = [one.uuid for one in found]
+    removed = _remove_replaced(tx, found)
+    known = {row.uuid for row in tx.execute(_uuids, {"uuids": uuids})}
+    _write(tx, _update, [_values(tx, one) for one in found if one.uuid in known])
+    _write(tx, _insert, [_values(tx, one) for one in found if one.uuid not in known])
+    return Change(tuple(uuid for uuid in uuids if uuid not in known), tuple(removed))
+
+
+def remove_missing(tx: Tx, connector: str, found: Collection[str]) -> list[str]:
+    """Mark as removed what a connector told earlier and does not tell any more; returns these UUIDs."""
+    gone = [row.uuid for row in tx.execute(_present_of, {"connector": connector}) if row.uuid not in found]
+    remove(tx, gone)
+    return gone
+
+
+def remove(tx: Tx, uuids: Sequence[str]) -> None:
+    """Mark machines as removed."""
+    _write(tx, _remove, [{"b_uuid": uuid, "b_removed_at": tx.now} for uuid in uuids])
+
+
+def get_many(tx: Tx, uuids: Iterable[str]) -> dict[str, Machine]:
+    """Machines by UUID, removed ones too."""
+    return {row.uuid: _machine(row) for row in _each(tx, _by_uuid, uuids)}
+
+
+def present(tx: Tx, uuids: Iterable[str]) -> dict[str, Machine]:
+    """Machines by UUID, without those that were removed."""
+    return {row.uuid: _machine(row) for row in _each(tx, _present, uuids)}
+
+
+def ids(tx: Tx, uuids: Iterable[str]) -> dict[str, str]:
+    """The ids of machines by UUID, removed ones too."""
+    return {row.uuid: row.id for row in _each(tx, _ids, uuids)}
+
+
+def by_keys(tx: Tx, keys: Iterable[str]) -> dict[str, Machine]:
+    """Present machines by the keys of their ids."""
+    found = [row for key in dict.fromkeys(keys) for row in tx.fetch(_one_by_key, {"key": key})]
+    return {row.id_key: _machine(row) for row in found}
+
+
+def find(tx: Tx, text: str) -> list[Machine]:
+    """Present machines that somebody may mean by a text: an id, a UUID or a name. Several may share a name."""
+    return [_machine(row) for row in tx.execute(_find, {"text": text, "key": resource_id.key(text)})]
+
+
+def in_scope(tx: Tx, scope: str) -> list[Machine]:
+    """Present machines behind a firewall."""
+    return [_machine(row) for row in tx.execute(_in_scope, {"scope_name": scope})]
+
+
+def list_present(tx: Tx, *, connector: str | None = None, after: str = "", most: int = 1000) -> list[Machine]:
+    """Present machines in the order of their keys, continuing after one of them."""
+    statement = _list if connector is None else _list.where(machine.c.connector == connector)
+    return [_machine(row) for row in tx.execute(statement, {"after": after, "most": most})]
+
+
+def open_grants(tx: Tx, uuids: Iterable[str]) -> dict[str, int]:
+    """How many grants are open on each machine; those with none are left out."""
+    return {row.machine: row.open for row in _each(tx, _open_grants, uuids)}
+
+
+def _remove_replaced(tx: Tx, found: Sequence[Machine]) -> list[str]:
+    owners = {one.key: one.uuid for one in found}
+    uuids = set(owners.values())
+    replaced = [row.uuid for row in _each(tx, _by_key, owners) if owners[row.id_key] != row.uuid]
+    # Also those that come back under another id at once: until then they are out of each other's way.
+    remove(tx, replaced)
+    return [uuid for uuid in replaced if uuid not in uuids]
+
+
+def _write(tx: Tx, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        tx.execute(statement, rows)
+
+
+def _each(tx: Tx, statement: Any, values: Iterable[str]) -> Sequence[Row[Any]]:
+    """The rows for some values; none for no value."""
+    wanted = list(values)
+    return tx.execute(statement, {"values": wanted}).all() if wanted else ()
+
+
+def _values(tx: Tx, one: Machine) -> dict[str, Any]:
+    return {
+        "b_uuid": one.uuid,
+        "b_id": one.id,
+        "b_id_key": one.key,
+        "b_name": one.name,
+        "b_name_key": resource_id.key(one.name),
+        "b_os": str(one.os),
+        "b_connector": one.connector,
+        "b_provider": one.provider,
+        "b_scope": one.scope,
+        "b_location": one.location,
+        "b_addresses": list(one.addresses),
+        "b_tags": dict(one.tags),
+        "b_unsupported": one.unsupported,
+        "b_facts": dict(one.facts),
+        "b_seen_at": tx.now,
+        "b_removed_at": None,
+    }
+
+
+def _machine(row: Row[Any]) -> Machine:
+    return Machine(
+        uuid=row.uuid,
+        id=row.id,
+        name=row.name,
+        os=OperatingSystem(row.os),
+        connector=row.connector,
+        provider=row.provider,
+        scope=row.scope,
+        location=row.location,
+        addresses=tuple(row.addresses),
+        tags=row.tags,
+        unsupported=row.unsupported,
+        facts=row.facts,
+    )
+
+
+_bound: dict[str, BindParameter[Any]] = {column.name: bindparam(f"b_{column.name}") for column in machine.columns}
+_insert = insert(machine).values(_bound)
+_update = (
+    update(machine)
+    .where(machine.c.uuid == _bound["uuid"])
+    .values({name: value for name, value in _bound.items() if name != "uuid"})
+)
+_remove = update(machine).where(machine.c.uuid == _bound["uuid"]).values(removed_at=_bound["removed_at"])
+_some: BindParameter[str] = bindparam("values", expanding=True)
+_is_present = machine.c.removed_at.is_(None)
+_uuids = select(machine.c.uuid).where(machine.c.uuid.in_(bindparam("uuids", expanding=True)))
+_ids = select(machine.c.uuid, machine.c.id).where(machine.c.uuid.in_(_some))
+_by_uuid = select(machine).where(machine.c.uuid.in_(_some))
+_present = _by_uuid.where(_is_present)
+_by_key = select(machine).where(machine.c.id_key.in_(_some), _is_present)
+_one_by_key = Prepared(select(machine).where(machine.c.id_key == bindparam("key"), _is_present))
+_present_of = select(machine.c.uuid).where(machine.c.connector == bindparam("connector"), _is_present)
+_in_scope = select(machine).where(machine.c.scope == bindparam("scope_name"), _is_present).order_by(machine.c.id_key)
+_find = (
+    select(machine)
+    .where(
+        or_(
+            machine.c.id_key == bindparam("key"),
+            machine.c.name_key == bindparam("key"),
+            machine.c.uuid == bindparam("text"),
+        ),
+        _is_present,
+    )
+    .order_by(machine.c.id_key)
+)
+_list = (
+    select(machine)
+    .where(machine.c.id_key > bindparam("after"), _is_present)
+    .order_by(machine.c.id_key)
+    .limit(bindparam("most"))
+)
+_open_grants = (
+    select(grant_key.c.machine, func.count(grant_key.c.grant.distinct()).label("open"))
+    .join(grants, grants.c.uid == grant_key.c.grant)
+    .where(grant_key.c.machine.in_(_some), grants.c.state == str(State.OPEN))
+    .group_by(grant_key.c.machine)
+)

@@ -1,0 +1,294 @@
+"""The tables.
+
+Times are whole microseconds since 1970 in UTC (`Instant`), so that both databases compare and index them
+alike. ``*_key`` columns hold ids folded to one case; the column without ``_key`` holds the text as it came.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC, stored as whole microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> int | None:
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, _dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """A partial index, in both dialects."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+principal = Table(
+    "principal",
+    metadata,
+    Column("uid", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),  # user, service
+    Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+)
+
+credential = Table(
+    "credential",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("principal", Text, ForeignKey("principal.uid"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),  # token
+    Column("label", Text, nullable=False),
+    Column("secret_hash", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+)
+
+role_assignment = Table(
+    "role_assignment",
+    metadata,
+    Column("uid", Text, primary_key=True),
+    Column("principal", Text, ForeignKey("principal.uid"), nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+machine = Table(
+    "machine",
+    metadata,
+    Column("uuid", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("id_key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, index=True),
+    Column("os", Text, nullable=False),
+    Column("connector", Text, nullable=False, index=True),
+    Column("provider", Text, nullable=False),
+    Column("scope", Text, nullable=False, index=True),
+    Column("location", Text, nullable=False),
+    Column("addresses", JSON, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("unsupported", Text, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("removed_at", Instant),
+    # A machine made again under the same id is another row.
+    Index("uq_machine_id_key_present", "id_key", unique=True, **_where("removed_at IS NULL")),
+)
+
+policy = Table(
+    "policy",
+    metadata,
+    Column("uid", Text, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("subscription", Text, nullable=False),
+    Column("subscription_key", Text, nullable=False, index=True),
+    Column("resource_group", Text, nullable=False),
+    Column("group_key", Text, nullable=False, index=True),  # scope path of the resource group
+    Column("location", Text, nullable=False),  # folded: "westeurope"
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+policy_machine = Table(
+    "policy_machine",
+    metadata,
+    Column("policy", Text, ForeignKey("policy.uid", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("machine_id", Text, nullable=False),
+    Column("machine_key", Text, nullable=False, index=True),
+    Column("public_ip_address", Text),
+    Column("force", Boolean, nullable=False),  # protect even if that cuts somebody off
+    Column("ports", JSON, nullable=False),
+)
+
+guardrail = Table(
+    "guardrail",
+    metadata,
+    Column("name_key", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("updated_by", Text, ForeignKey("principal.uid"), nullable=False),
+)
+
+# A change that loosens a guardrail waits here for a second administrator.
+guardrail_proposal = Table(
+    "guardrail_proposal",
+    metadata,
+    Column("name_key", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("body", JSON),  # NULL: remove it
+    Column("proposed_at", Instant, nullable=False),
+    Column("proposed_by", Text, ForeignKey("principal.uid"), nullable=False),
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("uid", Text, primary_key=True),
+    Column("principal", Text, ForeignKey("principal.uid"), nullable=False),
+    Column("requestor", Text, nullable=False),
+    Column("justification", Text, nullable=False),
+    Column("caller", Text),
+    Column("credential", Text),
+    Column("asked_at", Instant, nullable=False),
+    Column("start_at", Instant),
+    Column("approvals", Integer, nullable=False),  # how many are needed
+    Index("ix_request_principal_asked", "principal", "asked_at"),
+    Index("ix_request_asked", "asked_at"),
+)
+
+# The legal moves of a grant (jitgate.core.access.TRANSITIONS). Rows, not a trigger: triggers are lost
+# when a migration rebuilds a table in SQLite.
+grant_transition = Table(
+    "grant_transition",
+    metadata,
+    Column("from_state", Text, primary_key=True),
+    Column("to_state", Text, primary_key=True),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("uid", Text, primary_key=True),
+    Column("request", Text, ForeignKey("request.uid"), nullable=False, index=True),
+    Column("position", Integer, nullable=False),  # order within the request
+    Column("policy", Text, nullable=False),  # uid; the policy may be gone
+    Column("principal", Text, nullable=False),
+    Column("machine", Text, ForeignKey("machine.uuid"), nullable=False),
+    Column("machine_id", Text, nullable=False),  # as it was asked for
+    Column("scope", Text, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("protocol", Text, nullable=False),
+    Column("sources", JSON, nullable=False),  # canonical
+    Column("source_texts", JSON),  # as they were asked for: text, list, or null
+    Column("session", Text, nullable=False),
+    Column("previous_state", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("asked_at", Instant, nullable=False),
+    Column("since", Instant, nullable=False),  # when it came into its state
+    Column("start_at", Instant),
+    Column("end_at", Instant),
+    Column("duration", Text),
+    Column("wait_until", Instant),
+    Column("due_at", Instant),  # when time alone moves it next (jitgate.core.progress.due_at)
+    Column("opened_at", Instant),
+    Column("closed_at", Instant),
+    Column("successor", Text),  # the newer grant that takes its place once that is open
+    Column("changed", Boolean, nullable=False),  # not yet known to stand as asked
+    Column("revision", Integer, nullable=False),
+    ForeignKeyConstraint(
+        ["previous_state", "state"],
+        ["grant_transition.from_state", "grant_transition.to_state"],
+        name="fk_grants_legal_move",
+    ),
+    Index("ix_grants_changed", "scope", **_where("changed")),
+    Index("ix_grants_live", "scope", **_where("state IN ('opening', 'open')")),
+    Index("ix_grants_due", "scope", "due_at", **_where("due_at IS NOT NULL")),
+    Index("ix_grants_not_over", "principal", "machine", "port", **_where("state NOT IN ('closing', 'closed')")),
+    Index("ix_grants_machine", "machine", "asked_at"),
+    Index("ix_grants_policy", "policy", "asked_at"),
+    Index("ix_grants_successor", "successor", **_where("successor IS NOT NULL")),
+    Index("ix_grants_closed", "scope", "closed_at", **_where("closed_at IS NOT NULL")),
+)
+
+# Each key of each grant that is not closed: how the truth of a key is worked out from all its grants.
+grant_key = Table(
+    "grant_key",
+    metadata,
+    Column("machine", Text, primary_key=True),
+    Column("port", Integer, primary_key=True),
+    Column("protocol", Text, primary_key=True),  # TCP or UDP
+    Column("prefix", Text, primary_key=True),
+    Column("grant", Text, ForeignKey("grants.uid"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+scope_state = Table(
+    "scope_state",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("connector", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_until", Instant),  # by the database's clock
+    Column("due_at", Instant),  # when to look next, besides wakes
+    Column("sweep_at", Instant),  # when the next full sweep is due
+    Column("attempts", Integer, nullable=False),  # failures in a row
+    Column("error", Text, nullable=False),
+    Column("memory", JSON, nullable=False),
+    Column("report", JSON, nullable=False),  # the last one, without its keys
+    Column("reported_at", Instant),
+    Index("ix_scope_state_due", "due_at"),
+)
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("sequence", BigInteger, unique=True),  # given by the sealer
+    Column("at", Instant, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("principal", Text),  # uid; NULL: jitgate itself
+    Column("caller", Text, nullable=False),  # name for people
+    Column("credential", Text),
+    Column("address", Text),
+    Column("resource", Text, nullable=False),
+    Column("resource_key", Text, nullable=False),
+    Column("correlation", Text, nullable=False),
+    Column("properties", JSON, nullable=False),
+    Index("ix_activity_at", "at"),
+    Index("ix_activity_resource", "resource_key", "at"),
+    Index("ix_activity_correlation", "correlation"),
+    sqlite_autoincrement=True,
+)

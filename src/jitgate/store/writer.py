@@ -1,0 +1,98 @@
+"""The one writer of an SQLite database: many writes in one commit, each with a savepoint of its own.
+
+A commit waits for the disk; sharing it is what makes many callers fast. Nobody hears of an outcome before
+the commit that holds it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from jitgate.core.errors import Unavailable
+from jitgate.failpoints import failpoint
+from jitgate.store import time
+from jitgate.store.jobs import Job, deliver
+from jitgate.store.sqlite import in_transaction, outage
+from jitgate.store.time import StoreTime
+from jitgate.store.transaction import Tx
+from jitgate.store.wake import Wake
+
+MOST_WRITES = 64
+"""How many writes share a commit."""
+
+
+class Writer:
+    """Runs functions one after the other, and commits them together."""
+
+    group = MOST_WRITES
+
+    def __init__(self, connect: Callable[[], Connection], store_time: StoreTime, wake: Wake) -> None:
+        self._connect = connect
+        self._time = store_time
+        self._wake = wake
+        self._connection: Connection | None = None
+
+    def work(self, jobs: Sequence[Job[Any]]) -> None:
+        try:
+            self._wake.fire(self._commit(jobs))
+        except Exception as error:  # noqa: BLE001 - every caller of the group gets it
+            self._fail(jobs, error)
+        deliver(jobs)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _commit(self, jobs: Sequence[Job[Any]]) -> set[str]:
+        """Run all, commit what came to its end; the scopes to wake."""
+        connection = self._opened()
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        now = time.latest(connection)
+        woken: set[str] = set()
+        for job in jobs:
+            now = self._time.now(now)
+            woken |= _run(connection, job, now)
+        if all(job.error is not None for job in jobs):
+            connection.exec_driver_sql("ROLLBACK")
+            return set()
+        time.keep(connection, now)
+        failpoint("store.before_commit")
+        connection.exec_driver_sql("COMMIT")
+        failpoint("store.after_commit")
+        return woken
+
+    def _fail(self, jobs: Sequence[Job[Any]], error: Exception) -> None:
+        """Nothing of the group was committed. A new connection begins afresh, whatever state this one is in."""
+        for job in jobs:
+            job.fail(outage(error) or error)
+        self.close()
+
+    def _opened(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+
+def _run(connection: Connection, job: Job[Any], now: datetime) -> set[str]:
+    """Run one function on a savepoint; the scopes to wake. Raises Unavailable if the database has failed."""
+    woken: set[str] = set()
+    connection.exec_driver_sql("SAVEPOINT job")
+    succeeded = job.run(Tx(connection, now, woken))
+    _check(connection, job)
+    if not succeeded:
+        connection.exec_driver_sql("ROLLBACK TO job")
+        woken.clear()
+    connection.exec_driver_sql("RELEASE job")
+    return woken
+
+
+def _check(connection: Connection, job: Job[Any]) -> None:
+    """Where SQLite has rolled the whole transaction back by itself, what follows would be committed alone."""
+    failure = None if job.error is None else outage(job.error)
+    if failure is not None:
+        raise failure
+    if not in_transaction(connection):
+        raise Unavailable("The database has dropped a transaction, and nothing was changed: try again.")

@@ -1,0 +1,146 @@
+"""The way of a database to the newest revision."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, text
+
+from jitgate.clock import ManualClock
+from jitgate.core.errors import Unavailable
+from jitgate.store import sqlite
+from jitgate.store.database import Store
+from jitgate.store.migrations import SchemaError, differences, head
+from jitgate.store.migrations import upgrade as migrations_upgrade
+from jitgate.store.schema import metadata
+
+
+@pytest.fixture
+def connection(url: str, store: Store) -> Iterator[Connection]:
+    """A connection of its own to the store's database, without the store's settings."""
+    engine = create_engine(url)
+    with engine.connect() as opened:
+        yield opened
+    engine.dispose()
+
+
+def test_the_migrated_tables_are_those_that_the_code_expects(connection: Connection) -> None:
+    assert differences(connection) == []
+
+
+def test_the_migrated_tables_are_the_same_to_the_last_word(connection: Connection) -> None:
+    """Alembic's comparison sees neither conditions of partial indexes nor options of tables."""
+    made = create_engine("sqlite://")
+    metadata.create_all(made)
+    with made.connect() as expected:
+        assert definitions(connection) == definitions(expected)
+    made.dispose()
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("ALTER TABLE machine DROP COLUMN facts", "facts"),
+        ("ALTER TABLE machine ADD COLUMN colour TEXT", "colour"),
+        ("DROP INDEX uq_machine_id_key_present", "uq_machine_id_key_present"),
+        ("INSERT INTO grant_transition VALUES ('closed', 'open')", "closed"),
+        ("DELETE FROM grant_transition WHERE to_state = 'closing'", "closing"),
+        ("DROP TRIGGER activity_is_never_changed", "activity_is_never_changed"),
+    ],
+)
+def test_any_difference_is_found(connection: Connection, change: str, found: str) -> None:
+    connection.execute(text(change))
+    assert found in "; ".join(differences(connection))
+
+
+def test_a_database_of_a_newer_jitgate_is_refused_and_left_as_it_was(url: str, clock: ManualClock) -> None:
+    Store.open(url, clock).close()
+    execute(url, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaError, match=rf"made by a newer jitgate: its revision is 9999.*up to {head()}"):
+        Store.open(url, clock)
+    assert scalar(url, "SELECT version_num FROM alembic_version") == "9999"
+
+
+def test_a_database_of_somebody_else_is_refused_and_left_as_it_was(url: str, clock: ManualClock) -> None:
+    execute(url, "CREATE TABLE books (title TEXT)")
+    with pytest.raises(SchemaError, match="a database of its own"):
+        Store.open(url, clock)
+    assert scalar(url, "SELECT group_concat(name) FROM sqlite_master") == "books"
+
+
+def test_an_upgrade_that_does_not_end_as_it_must_changes_nothing(
+    url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = migrations_upgrade.__globals__
+    monkeypatch.setitem(module, "differences", lambda _connection: ["a table is missing"])
+    with pytest.raises(SchemaError, match="a table is missing"):
+        Store.open(url, clock)
+    assert scalar(url, "SELECT count(*) FROM sqlite_master") == 0
+    monkeypatch.undo()
+    Store.open(url, clock).close()
+
+
+def test_a_reference_that_an_upgrade_would_break_stops_it(
+    url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store.open(url, clock).close()
+    execute(url, "INSERT INTO role_assignment VALUES ('1', 'nobody', 'Owner', '/', 0)")
+    execute(url, "UPDATE alembic_version SET version_num = ''")
+    module = migrations_upgrade.__globals__
+    monkeypatch.setitem(module, "_check_ours", lambda _connection: None)
+    monkeypatch.setattr(module["command"], "upgrade", lambda *_: None)
+    with pytest.raises(SchemaError, match=r"broken reference.*role_assignment"):
+        Store.open(url, clock)
+
+
+def test_opening_again_changes_nothing(url: str, clock: ManualClock) -> None:
+    Store.open(url, clock).close()
+    before = scalar(url, "PRAGMA schema_version")
+    Store.open(url, clock).close()
+    assert scalar(url, "PRAGMA schema_version") == before
+
+
+def test_a_database_that_another_process_holds_is_unavailable_not_broken(
+    url: str, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    engine = engine_of(url)
+    with engine.connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="locked by another process"):
+            Store.open(url, clock)
+        other.exec_driver_sql("ROLLBACK")
+    engine.dispose()
+    Store.open(url, clock).close()
+
+
+def definitions(connection: Connection) -> dict[str, str]:
+    """Every table and index, by name, as SQLite keeps it."""
+    rows = connection.execute(
+        text("SELECT name, sql FROM sqlite_master WHERE type <> 'trigger' AND name <> 'alembic_version'")
+    )
+    return {row.name: sorted_lines(row.sql or "") for row in rows if not row.name.startswith("sqlite_")}
+
+
+def sorted_lines(sql: str) -> str:
+    """The order of the constraints of a table is of no meaning."""
+    return "\n".join(sorted(line.strip().rstrip(",") for line in sql.splitlines() if line.strip()))
+
+
+def engine_of(url: str) -> Engine:
+    return create_engine(url, isolation_level="AUTOCOMMIT")
+
+
+def execute(url: str, statement: str) -> None:
+    engine = engine_of(url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def scalar(url: str, statement: str) -> object:
+    engine = engine_of(url)
+    with engine.connect() as connection:
+        found: object = connection.exec_driver_sql(statement).scalar()
+    engine.dispose()
+    return found
