@@ -1,0 +1,117 @@
+"""The record: a closed vocabulary of what happens, and who did it.
+
+What only touches the database is one event in the same transaction. A refusal is an event in a
+transaction of its own. An effect outside is an event before (`STARTED`) and one after. The record is
+append-only; one sealer gives every event its sequence number, which is also the order for readers that
+keep a cursor.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from jitgate.core import resource_id, roles
+from jitgate.core.errors import JitgateError
+from jitgate.store import activity
+from jitgate.store.database import Tx
+
+
+class Operation(StrEnum):
+    """What can be on record. Azure's names where Azure has one."""
+
+    POLICY_WRITE = roles.WRITE_POLICY
+    POLICY_DELETE = roles.DELETE_POLICY
+    REQUEST = roles.INITIATE
+    REQUEST_CLOSE = "Jitgate.Access/requests/close/action"
+    REQUEST_EXTEND = "Jitgate.Access/requests/extend/action"
+    REQUEST_SHORTEN = "Jitgate.Access/requests/shorten/action"
+    REQUEST_MOVE = "Jitgate.Access/requests/move/action"
+    GRANT_OPENING = "Jitgate.Access/grants/opening"
+    GRANT_OPEN = "Jitgate.Access/grants/open"
+    GRANT_CLOSING = "Jitgate.Access/grants/closing"
+    GRANT_CLOSED = "Jitgate.Access/grants/closed"
+    GUARDRAIL_WRITE = roles.WRITE_GUARDRAIL
+    GUARDRAIL_PROPOSE = "Jitgate.Access/guardrails/propose/action"
+    GUARDRAIL_DELETE = "Jitgate.Access/guardrails/delete"
+    FIREWALL_APPLY = "Jitgate.Firewall/scopes/apply"
+    FIREWALL_REPAIR = "Jitgate.Firewall/scopes/repair"
+    FIREWALL_LATE = "Jitgate.Firewall/scopes/closeLate"
+    FIREWALL_RELEASE = "Jitgate.Firewall/scopes/release"
+    FIREWALL_PROTECT = "Jitgate.Firewall/scopes/protect"
+    FIREWALL_GENERATION = "Jitgate.Firewall/scopes/goOnFromGeneration"
+    MACHINE_FOUND = "Jitgate.Access/machines/found"
+    MACHINE_REMOVED = "Jitgate.Access/machines/removed"
+    ACTIVITY_EXPORT = "Jitgate.Access/activity/export/action"
+    PRINCIPAL_CREATE = "Jitgate.Access/principals/write"
+    SIGN_IN_REFUSED = "Jitgate.Access/signIn/refused"
+
+
+class Outcome(StrEnum):
+    """How it went. STARTED has a later event with the same correlation."""
+
+    STARTED = "Started"
+    ACCEPTED = "Accepted"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    REFUSED = "Refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it. The default is jitgate itself."""
+
+    principal: str | None = None
+    name: str = "jitgate"
+    credential: str | None = None
+    address: str | None = None
+
+
+ITSELF = Actor()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the record. `resource` is an ARM id where there is one, else a scope or a name."""
+
+    operation: Operation
+    outcome: Outcome
+    resource: str
+    actor: Actor = ITSELF
+    correlation: str = ""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record(tx: Tx, events: Iterable[Event]) -> None:
+    """Put events on record, with the transaction that they tell of."""
+    activity.append(tx, [_row(tx, event) for event in events])
+
+
+def refusal(error: JitgateError) -> Mapping[str, Any]:
+    """A refusal's properties: every reason, with its field and what would have been allowed."""
+    return {
+        "reasons": [
+            {"code": r.code, "field": r.field, "message": r.message, "allowed": r.allowed} for r in error.reasons
+        ]
+    }
+
+
+def seal(tx: Tx, most: int = 1000) -> Sequence[int]:
+    """Give the next events their sequence numbers; returns these. One sealer at a time, under a lease."""
+    return activity.give_sequence(tx, most)
+
+
+def _row(tx: Tx, event: Event) -> Mapping[str, Any]:
+    return {
+        "at": tx.now,
+        "operation": str(event.operation),
+        "outcome": str(event.outcome),
+        "principal": event.actor.principal,
+        "caller": event.actor.name,
+        "credential": event.actor.credential,
+        "address": event.actor.address,
+        "resource": event.resource,
+        "resource_key": resource_id.key(event.resource),
+        "correlation": event.correlation,
+        "properties": dict(event.properties),
+    }

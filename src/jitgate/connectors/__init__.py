@@ -1,0 +1,1 @@
+"""Firewalls: one folder per kind, each behind the three methods of ``connectors.base.Connector``."""

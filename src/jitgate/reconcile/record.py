@@ -1,0 +1,197 @@
+"""The second half of a pass: what the firewall said becomes states, the record, and the next look."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from jitgate import audit
+from jitgate.audit import Event, Operation, Outcome
+from jitgate.connectors.base import Done, Pending, Report
+from jitgate.core import progress
+from jitgate.core.access import CloseReason, Grant, State
+from jitgate.core.desired import AccessKey
+from jitgate.core.progress import Move
+from jitgate.reconcile import story
+from jitgate.reconcile.claim import Pass
+from jitgate.store import grants, lease, scopes
+from jitgate.store.database import Tx
+
+LATE = timedelta(seconds=30)
+"""A port that is not proven shut this long after it began to close is an alarm."""
+
+_FIRST_RETRY, _LONGEST_RETRY = 0.25, 60.0
+
+
+_JUST_EXPIRES = timedelta(seconds=1)
+"""A key that ends so soon may be gone from the firewall already: its clock may be a little ahead."""
+
+
+def is_current(tx: Tx, begun: Pass) -> bool:
+    """Whether nobody has begun another look since. If somebody has, what this one saw counts no more."""
+    state = scopes.get(tx, begun.scope)
+    return state is not None and state.generation == begun.desired.generation
+
+
+def done(tx: Tx, begun: Pass, outcome: Done, owner: str, sweep_every: timedelta) -> None:
+    """The firewall did it: move the grants that its report proves."""
+    report = outcome.report
+    current = _unchanged(tx, begun)
+    result = progress.progress(current, begun.desired, report, tx.now)
+    _move(tx, result.moves)
+    grants.settle(tx, [grant.uid for grant in result.settled])
+    summary = _summary(report) if begun.desired.complete else None
+    scopes.record_success(tx, begun.scope, outcome.memory, summary, begun.desired.at, tx.now + sweep_every)
+    if begun.desired.complete:
+        grants.doubt(tx, _missing(begun, report, tx.now))
+    audit.record(tx, _told(begun, report))
+    if current and not (result.moves or result.settled):
+        failed(tx, begun, "the firewall does not hold what it was asked to hold", True, owner)
+    else:
+        _finish(tx, begun, owner)
+
+
+def idle(tx: Tx, begun: Pass, owner: str) -> None:
+    """There was nothing for the firewall to do."""
+    _finish(tx, begun, owner)
+
+
+def pending(tx: Tx, begun: Pass, outcome: Pending, owner: str) -> None:
+    """The firewall is at it: keep what it wants remembered, and ask again."""
+    _give_up(tx, begun.scope, "the firewall has not answered")
+    late = [grant for grant in _unchanged(tx, begun) if _is_late(grant, tx.now)]
+    error = "a port is not proven shut: the firewall has not answered" if late else ""
+    if late and error != begun.error:
+        audit.record(tx, [_late(begun, late, error)])
+    scopes.record_pending(tx, begun.scope, outcome.memory, error)
+    _release(tx, begun, owner, max(outcome.until, tx.now + _wait(0)))
+
+
+def failed(tx: Tx, begun: Pass, error: str, retry: bool, owner: str) -> None:
+    """The firewall did not do it. Openings are given up in the end; closes never are."""
+    attempts = begun.attempts + 1
+    current = _unchanged(tx, begun)
+    if not retry:
+        _move(tx, [move for grant in current if (move := progress.fails(grant, tx.now, error)) is not None])
+    _give_up(tx, begun.scope, error)
+    late = [grant for grant in current if _is_late(grant, tx.now)]
+    scopes.record_failure(tx, begun.scope, attempts, error)
+    # The 1st, 2nd, 4th, 8th, … failure in a row, and the first one that makes a close late: tell, but do not flood.
+    tells = attempts & (attempts - 1) == 0
+    if tells:
+        properties = {"error": error, "attempts": attempts}
+        audit.record(tx, [_event(begun, Operation.FIREWALL_APPLY, Outcome.FAILED, properties)])
+    if late and (tells or not all(_is_late(grant, tx.now - _wait(attempts - 1)) for grant in late)):
+        audit.record(tx, [_late(begun, late, error)])
+    _release(tx, begun, owner, tx.now + _wait(attempts))
+
+
+def behind(tx: Tx, begun: Pass, generation: int, owner: str) -> None:
+    """The enforcer has seen a later generation than the database: go on from there, and say so."""
+    scopes.raise_generation(tx, begun.scope, generation)
+    properties = {"generation": generation, "was": begun.desired.generation}
+    audit.record(tx, [_event(begun, Operation.FIREWALL_GENERATION, Outcome.SUCCEEDED, properties)])
+    scopes.sweep_soon(tx, [begun.scope])
+    _release(tx, begun, owner, tx.now)
+
+
+def _told(begun: Pass, report: Report) -> list[Event]:
+    """The event that ends the one before the call, and what the firewall found changed behind our back."""
+    events = []
+    if begun.grants:
+        events.append(_event(begun, Operation.FIREWALL_APPLY, Outcome.SUCCEEDED, {"standing": len(report.standing)}))
+    if report.repaired:
+        events.append(
+            _event(begun, Operation.FIREWALL_REPAIR, Outcome.SUCCEEDED, {"repaired": list(report.repaired)[:100]})
+        )
+    return events
+
+
+def _finish(tx: Tx, begun: Pass, owner: str) -> None:
+    """Release the scope until something is due there."""
+    state = scopes.get(tx, begun.scope)
+    assert state is not None
+    if grants.changed(tx, begun.scope, 1) or state.sweep_at is None:
+        due: datetime = tx.now
+        tx.wake(begun.scope)
+    else:
+        due = min(filter(None, (grants.next_due(tx, begun.scope), state.sweep_at)))
+    _release(tx, begun, owner, due)
+
+
+def _release(tx: Tx, begun: Pass, owner: str, due: datetime) -> None:
+    """Let go of the scope, until `due` or what somebody has asked for meanwhile."""
+    state = scopes.get(tx, begun.scope)
+    if state is not None and state.due_at is not None and state.due_at < begun.until:
+        due = min(due, state.due_at)
+    lease.release(tx, begun.scope, owner, due)
+
+
+def _unchanged(tx: Tx, begun: Pass) -> list[Grant]:
+    """The pass's grants that nobody has changed since it began; the others have another pass coming."""
+    now = grants.get(tx, [grant.uid for grant in begun.grants])
+    return [grant for grant in begun.grants if grant.uid in now and now[grant.uid].revision == grant.revision]
+
+
+def _move(tx: Tx, moves: Sequence[Move]) -> None:
+    if not moves:
+        return
+    grants.move(tx, moves)
+    audit.record(tx, story.of_moves(tx, moves))
+    _close_superseded(tx, [move.grant.uid for move in moves if move.state is State.OPEN])
+
+
+def _close_superseded(tx: Tx, opened: Sequence[str]) -> None:
+    """A newer grant stands: the older ones whose place it takes can go, and nobody has seen a gap."""
+    while replaced := grants.superseded_by(tx, opened):
+        moves = [
+            Move(old, State.CLOSING if old.state.is_live else State.CLOSED, tx.now, CloseReason.SUPERSEDED)
+            for old in replaced
+        ]
+        # One of them may itself have waited to take somebody's place, who then waits for these: look again.
+        grants.move(tx, moves)
+        audit.record(tx, story.of_moves(tx, moves))
+
+
+def _give_up(tx: Tx, scope: str, why: str) -> None:
+    """Shut what has been tried to be opened for too long, whether or not this look was about it."""
+    waiting = grants.opening_since(tx, scope, tx.now - progress.OPENING_MAY_TAKE)
+    _move(tx, [move for grant in waiting if (move := progress.gives_up(grant, tx.now, why)) is not None])
+
+
+def _missing(begun: Pass, report: Report, now: datetime) -> list[AccessKey]:
+    """The keys that should be open for a while yet, and are not."""
+    soon = now + _JUST_EXPIRES
+    wanted = {key: end for key, end in begun.desired.access.items() if end is not None and end > soon}
+    return [key for key, end in wanted.items() if key not in report.standing or report.standing[key] < end]
+
+
+def _wait(attempts: int) -> timedelta:
+    """How long to wait after so many failures in a row."""
+    return timedelta(seconds=min(_FIRST_RETRY * 2 ** min(attempts, 16), _LONGEST_RETRY))
+
+
+def _is_late(grant: Grant, now: datetime) -> bool:
+    return grant.state is State.CLOSING and now > grant.since + LATE
+
+
+def _summary(report: Report) -> Mapping[str, Any]:
+    """What is kept of a report: all but its keys."""
+    return {
+        "protected": {f"{key.machine}|{key.port}|{key.protocol}": why for key, why in report.protected.items()},
+        "outranked": list(report.outranked)[:100],
+        "connections": {
+            machine: {"address": c.address, "mappedPorts": {str(k): v for k, v in c.mapped_ports.items()}}
+            for machine, c in report.connections.items()
+        },
+        "endsSessions": report.capabilities.ends_sessions,
+        "ownDeadline": report.capabilities.own_deadline,
+    }
+
+
+def _late(begun: Pass, late: Sequence[Grant], error: str) -> Event:
+    properties = {"grants": [grant.uid for grant in late][:100], "error": error}
+    return _event(begun, Operation.FIREWALL_LATE, Outcome.FAILED, properties)
+
+
+def _event(begun: Pass, operation: Operation, outcome: Outcome, properties: Mapping[str, Any]) -> Event:
+    return Event(operation, outcome, begun.scope, correlation=begun.correlation, properties=properties)

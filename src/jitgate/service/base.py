@@ -1,0 +1,47 @@
+"""What every use case is given: the house it works in, and who asks."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from jitgate.clock import Clock
+from jitgate.core import policy
+from jitgate.core.prefixes import Prefix
+from jitgate.core.roles import Principal
+from jitgate.store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an installation may choose.
+
+    `history`         how long an ended request stays listed
+    `longest_access`  the most that a policy may allow
+    `subscription`, `resource_group`  where machines outside the clouds are filed
+    """
+
+    subscription: str
+    resource_group: str = "jitgate"
+    history: timedelta = timedelta(days=30)
+    longest_access: timedelta = policy.LONGEST_ACCESS
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The house: where things are kept, and by which clock."""
+
+    store: Store
+    clock: Clock
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: the principal, by which credential, from where; `correlation` ties the record together.
+
+    `address` is None where the caller's address cannot be told.
+    """
+
+    principal: Principal
+    credential: str = ""
+    address: Prefix | None = None
+    correlation: str = field(default="")

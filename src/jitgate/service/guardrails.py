@@ -1,0 +1,127 @@
+"""Guardrails: setting limits, and loosening them with a second administrator."""
+
+from collections.abc import Sequence
+
+from jitgate import audit
+from jitgate.audit import Operation, Outcome
+from jitgate.core import guardrail as rules
+from jitgate.core import roles
+from jitgate.core.errors import Forbidden, NotFound
+from jitgate.core.guardrail import Guardrail
+from jitgate.service.attempt import attempt, event, require
+from jitgate.service.base import Asker, Service
+from jitgate.store import guardrails, scopes
+from jitgate.store.database import Tx
+from jitgate.store.guardrails import Proposal
+
+
+async def list_guardrails(service: Service, asker: Asker) -> tuple[Guardrail, ...]:
+    """All guardrails, by name. Raises Forbidden."""
+    require(asker, roles.READ_GUARDRAIL, "/")
+    return await service.store.read(lambda tx: tuple(guardrails.list_all(tx)))
+
+
+async def get_guardrail(service: Service, asker: Asker, name: str) -> Guardrail:
+    """One guardrail. Raises Forbidden, NotFound."""
+    require(asker, roles.READ_GUARDRAIL, "/")
+    return await service.store.read(lambda tx: _existing(tx, name))
+
+
+async def list_proposals(service: Service, asker: Asker) -> Sequence[Proposal]:
+    """Changes that loosen a guardrail and wait for a second administrator. Raises Forbidden."""
+    require(asker, roles.READ_GUARDRAIL, "/")
+    return await service.store.read(guardrails.list_proposals)
+
+
+async def put_guardrail(service: Service, asker: Asker, guardrail: Guardrail) -> bool:
+    """Set a guardrail. False: it would loosen one that holds, and waits for a second administrator.
+
+    Raises Forbidden, Invalid.
+    """
+    rules.check(guardrail)
+
+    def work(tx: Tx) -> bool:
+        require(asker, roles.WRITE_GUARDRAIL, guardrail.selector.scope)
+        old = guardrails.get(tx, guardrail.name)
+        if old is not None:
+            require(asker, roles.WRITE_GUARDRAIL, old.selector.scope)
+        return _change(tx, asker, guardrail.name, old, guardrail)
+
+    return await attempt(service, asker, Operation.GUARDRAIL_WRITE, _resource(guardrail.name), work)
+
+
+async def delete_guardrail(service: Service, asker: Asker, name: str) -> bool:
+    """Remove a guardrail, which loosens it: always False, it waits for a second administrator.
+
+    Raises Forbidden, NotFound.
+    """
+
+    def work(tx: Tx) -> bool:
+        old = _writable(tx, asker, name)
+        return _change(tx, asker, old.name, old, None)
+
+    return await attempt(service, asker, Operation.GUARDRAIL_DELETE, _resource(name), work)
+
+
+async def confirm_guardrail(service: Service, asker: Asker, name: str) -> None:
+    """Agree, as a second administrator, to a change that loosens a guardrail.
+
+    Raises Forbidden (also for who proposed it), NotFound.
+    """
+
+    def work(tx: Tx) -> None:
+        old = _writable(tx, asker, name)
+        proposal = guardrails.proposal(tx, name)
+        if proposal is None:
+            raise NotFound(f"No change of guardrail {name[:100]!r} waits for confirmation.")
+        if proposal.guardrail is not None:
+            require(asker, roles.WRITE_GUARDRAIL, proposal.guardrail.selector.scope)
+        if proposal.by == asker.principal.uid:
+            raise Forbidden("Who proposes to loosen a guardrail cannot confirm it: another administrator must.")
+        _put_in_force(tx, asker, old.name, proposal.guardrail)
+
+    await attempt(service, asker, Operation.GUARDRAIL_WRITE, _resource(name), work)
+
+
+def _change(tx: Tx, asker: Asker, name: str, old: Guardrail | None, new: Guardrail | None) -> bool:
+    if old is not None and rules.is_looser(new, old):
+        guardrails.propose(tx, name, new, asker.principal.uid)
+        audit.record(tx, [event(asker, Operation.GUARDRAIL_PROPOSE, Outcome.ACCEPTED, _resource(name), _facts(new))])
+        return False
+    _put_in_force(tx, asker, name, new)
+    return True
+
+
+def _put_in_force(tx: Tx, asker: Asker, name: str, new: Guardrail | None) -> None:
+    """Set or remove it. How sessions end and what is enforced may change anywhere, so all scopes are swept."""
+    if new is None:
+        guardrails.remove(tx, name)
+    else:
+        guardrails.put(tx, new, asker.principal.uid)
+    guardrails.withdraw(tx, name)
+    scopes.sweep_all(tx)
+    operation = Operation.GUARDRAIL_WRITE if new else Operation.GUARDRAIL_DELETE
+    audit.record(tx, [event(asker, operation, Outcome.SUCCEEDED, _resource(name), _facts(new))])
+
+
+def _existing(tx: Tx, name: str) -> Guardrail:
+    found = guardrails.get(tx, name)
+    if found is None:
+        raise NotFound(f"There is no guardrail {name[:100]!r}.")
+    return found
+
+
+def _writable(tx: Tx, asker: Asker, name: str) -> Guardrail:
+    """A guardrail that the asker may change. Who may not is not told whether there is one."""
+    found = guardrails.get(tx, name)
+    if found is None or not asker.principal.may(roles.WRITE_GUARDRAIL, found.selector.scope):
+        require(asker, roles.WRITE_GUARDRAIL, "/")
+    return _existing(tx, name)
+
+
+def _facts(guardrail: Guardrail | None) -> dict[str, object]:
+    return {"guardrail": None if guardrail is None else guardrails.encode(guardrail)}
+
+
+def _resource(name: str) -> str:
+    return f"/guardrails/{name}"

@@ -1,0 +1,124 @@
+"""Machines: what there is, how it is held, and taking over what connectors find."""
+
+from collections.abc import Mapping, Sequence
+
+from jitgate import audit
+from jitgate.audit import Event, Operation, Outcome
+from jitgate.core import roles
+from jitgate.core.access import CloseReason, State
+from jitgate.core.errors import Invalid, NotFound
+from jitgate.core.machine import Machine
+from jitgate.core.progress import Move
+from jitgate.service import presentation
+from jitgate.service.base import Asker, Service
+from jitgate.service.views import MachineView, Page
+from jitgate.store import grants, machines, policies, scopes
+from jitgate.store.database import Tx
+
+
+async def list_machines(
+    service: Service, asker: Asker, *, limit: int = 100, after: str | None = None
+) -> Page[MachineView]:
+    """The machines that the asker may read, by the key of their id."""
+
+    def work(tx: Tx) -> Page[MachineView]:
+        listed: list[Machine] = []
+        last: str | None = after
+        while len(listed) <= limit:
+            found = machines.list_present(tx, after=last or "", most=limit + 1)
+            if not found:
+                break
+            last = found[-1].key
+            listed += [machine for machine in found if asker.principal.may(roles.READ_MACHINE, machine.id)]
+        shown = listed[:limit]
+        views = presentation.machine_views(tx, shown, policies.ids_covering(tx, [m.key for m in shown]))
+        return Page(views, shown[-1].key if len(listed) > limit else None)
+
+    return await service.store.read(work)
+
+
+async def get_machine(service: Service, asker: Asker, name: str) -> MachineView:
+    """One machine by any unique short name, id or uuid, in any case. Raises NotFound, Invalid."""
+
+    def work(tx: Tx) -> MachineView:
+        machine = readable(tx, asker, name)
+        return presentation.machine_views(tx, [machine], policies.ids_covering(tx, [machine.key]))[0]
+
+    return await service.store.read(work)
+
+
+async def resolve_machine(service: Service, asker: Asker, name: str) -> Machine:
+    """Which machine a name stands for. Raises NotFound, Invalid."""
+    return await service.store.read(lambda tx: readable(tx, asker, name))
+
+
+async def take_over(service: Service, found: Sequence[Machine], connector: str) -> None:
+    """Take over what a connector found: new machines, changed facts, and those that are gone.
+
+    The grants of a machine that is gone, or that moved behind another firewall, are closed; one made again
+    under the same id inherits none.
+    """
+
+    def work(tx: Tx) -> None:
+        before = machines.present(tx, [machine.uuid for machine in found])
+        replaced = machines.put(tx, found).removed
+        missing = machines.remove_missing(tx, connector, {machine.uuid for machine in found})
+        gone = list(machines.get_many(tx, [*replaced, *missing]).values())
+        for scope in sorted({machine.scope for machine in found}):
+            scopes.make_known(tx, scope, connector)
+        events = [_found(machine) for machine in found if machine.uuid not in before]
+        events += [_removed(tx, machine) for machine in gone]
+        for machine in found:
+            if machine.uuid in before and before[machine.uuid].scope != machine.scope:
+                _close_all(tx, machine.uuid)
+        scopes.sweep_soon(tx, _touched(before, found) | {machine.scope for machine in gone})
+        audit.record(tx, events)
+
+    await service.store.write(work)
+
+
+def readable(tx: Tx, asker: Asker, name: str) -> Machine:
+    """The machine that a name, id or uuid stands for, of those that the asker may read. Raises NotFound, Invalid."""
+    found = [machine for machine in machines.find(tx, name) if asker.principal.may(roles.READ_MACHINE, machine.id)]
+    if not found:
+        raise NotFound(
+            f"There is no machine {name[:200]!r}. List the machines to see their names.", code="VirtualMachineNotFound"
+        )
+    if len(found) > 1:
+        ids = ", ".join(sorted(machine.id for machine in found)[:5])
+        raise Invalid("machine", f"{name!r} is the name of several machines", allowed=f"one of {ids}")
+    return found[0]
+
+
+def _touched(before: Mapping[str, Machine], found: Sequence[Machine]) -> set[str]:
+    """The firewalls that may have to hold something else now: those of new machines, and of changed ones."""
+    touched: set[str] = set()
+    for machine in found:
+        was = before.get(machine.uuid)
+        if was is None or _what_decides(was) != _what_decides(machine):
+            touched |= {machine.scope} | ({was.scope} if was else set())
+    return touched
+
+
+def _what_decides(machine: Machine) -> tuple[object, ...]:
+    """What policies and guardrails go by."""
+    return machine.key, machine.scope, machine.unsupported, dict(machine.tags)
+
+
+def _found(machine: Machine) -> Event:
+    return Event(Operation.MACHINE_FOUND, Outcome.SUCCEEDED, machine.id, properties={"uuid": machine.uuid})
+
+
+def _removed(tx: Tx, machine: Machine) -> Event:
+    properties = {"uuid": machine.uuid, "closed": _close_all(tx, machine.uuid)}
+    return Event(Operation.MACHINE_REMOVED, Outcome.SUCCEEDED, machine.id, properties=properties)
+
+
+def _close_all(tx: Tx, uuid: str) -> list[str]:
+    """Close every grant of a machine that is not over; returns their uids."""
+    moves = [
+        Move(grant, State.CLOSING if grant.state.is_live else State.CLOSED, tx.now, CloseReason.MACHINE_REMOVED)
+        for grant in grants.live_on(tx, uuid)
+    ]
+    grants.move(tx, moves)
+    return [move.grant.uid for move in moves]

@@ -1,0 +1,331 @@
+"""Policies: which ports are protected, and what may be asked for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import uuid4
+
+from jitgate import audit
+from jitgate.audit import Operation, Outcome
+from jitgate.core import duration, roles
+from jitgate.core import policy as policies_core
+from jitgate.core.access import CloseReason, Grant, State
+from jitgate.core.desired import Protocol
+from jitgate.core.errors import Invalid
+from jitgate.core.machine import DEFAULT_PORTS, Machine
+from jitgate.core.policy import MachinePolicy, Policy, PortRule
+from jitgate.core.prefixes import ANYWHERE
+from jitgate.core.progress import Move
+from jitgate.core.resource_id import PolicyId, group_scope, key, parse_machine_id, subscription_scope
+from jitgate.service import presentation
+from jitgate.service.attempt import attempt, event, require
+from jitgate.service.base import Asker, Service
+from jitgate.service.machines import readable
+from jitgate.service.requests import policy_not_found
+from jitgate.service.views import MachineView, Page, PolicyView
+from jitgate.store import grants, machines, policies, requests, scopes
+from jitgate.store.database import Tx
+from jitgate.store.policies import Stored
+from jitgate.store.scopes import Scope
+
+DEFAULT_POLICY = "default"
+DEFAULT_DURATION = duration.parse("PT3H", "maxRequestAccessDuration")
+MOST_ENABLED = 100_000
+MOST_LISTED = 2000
+"""The most grants that one policy's listing shows; the oldest ended ones are left out first."""
+
+
+async def put_policy(service: Service, asker: Asker, policy: Policy, *, force: bool = False) -> PolicyView:
+    """Create a policy, or replace it whole. Live grants stay where a policy still covers their port.
+
+    `force`: protect a port even if that cuts off a connection that nothing covers. Raises Invalid,
+    Forbidden.
+    """
+    policies_core.check_machines(policy.machines, _MACHINES)
+
+    def work(tx: Tx) -> PolicyView:
+        old = policies.get(tx, policy.id.key)
+        _may_write(tx, asker, policy, old.policy if old else None, force)
+        forced = {machine.id.key for machine in policy.machines} if force else set()
+        _put(tx, policy, old, forced)
+        _follow(tx, asker, old.policy if old else None, policy)
+        return PolicyView(policy, (), settled=False)
+
+    return await attempt(service, asker, Operation.POLICY_WRITE, policy.id.text, work)
+
+
+async def get_policy(service: Service, asker: Asker, id: PolicyId) -> PolicyView:
+    """One policy with its requests. Raises Forbidden, NotFound (``PolicyNotFound``)."""
+    require(asker, roles.READ_POLICY, id.text)
+
+    def work(tx: Tx) -> PolicyView:
+        stored = policies.get(tx, id.key)
+        if stored is None:
+            raise policy_not_found(id)
+        return _view(tx, service, stored)
+
+    return await service.store.read(work)
+
+
+async def delete_policy(service: Service, asker: Asker, id: PolicyId) -> bool:
+    """Remove a policy; ports that no other policy protects are opened up. False: there was none.
+
+    Raises Forbidden.
+    """
+
+    def work(tx: Tx) -> bool:
+        require(asker, roles.DELETE_POLICY, id.text)
+        stored = policies.get(tx, id.key)
+        if stored is None:
+            return False
+        _may_change_machines(tx, asker, [machine.id.text for machine in stored.policy.machines])
+        policies.remove(tx, id.key)
+        closed = _close_uncovered(tx, stored.policy.machines)
+        scopes.sweep_soon(tx, _scopes(tx, stored.policy))
+        properties = {"machines": [machine.id.text for machine in stored.policy.machines], "closed": closed}
+        audit.record(tx, [event(asker, Operation.POLICY_DELETE, Outcome.SUCCEEDED, id.text, properties)])
+        return True
+
+    return await attempt(service, asker, Operation.POLICY_DELETE, id.text, work)
+
+
+async def list_policies(
+    service: Service,
+    asker: Asker,
+    subscription: str,
+    *,
+    resource_group: str | None = None,
+    location: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> Page[PolicyView]:
+    """Policies of a subscription, resource group or location that the asker may read. Raises Forbidden."""
+    wide = subscription_scope(subscription)
+    scope = group_scope(subscription, resource_group) if resource_group else wide
+    require(asker, roles.READ_POLICY, scope)
+
+    def work(tx: Tx) -> Page[PolicyView]:
+        stored = policies.list_page(
+            tx,
+            subscription=subscription,
+            group=scope if resource_group else None,
+            location=location,
+            after=after or "",
+            most=limit + 1,
+        )
+        shown = stored[:limit]
+        more = shown[-1].policy.id.key if len(stored) > limit else None
+        return Page(tuple(_view(tx, service, one) for one in shown), more)
+
+    return await service.store.read(work)
+
+
+async def enable_machines(
+    service: Service, asker: Asker, names: Sequence[str] | None, *, force: bool = False
+) -> tuple[MachineView, ...]:
+    """Protect machines with the defaults of their operating system; None: all that can be and are not yet.
+
+    All of them or none. A machine that a policy covers already stays as it is, but for `force`. Raises
+    Invalid, NotFound, Forbidden.
+    """
+
+    def work(tx: Tx) -> tuple[MachineView, ...]:
+        chosen = _choose(tx, asker, names)
+        by_policy: dict[str, list[Machine]] = {}
+        for machine in chosen:
+            by_policy.setdefault(_default_policy(machine).key, []).append(machine)
+        for members in by_policy.values():
+            _extend_policy(tx, asker, _default_policy(members[0]), members, force)
+        return _machine_views(tx, chosen)
+
+    return await attempt(service, asker, Operation.POLICY_WRITE, _anywhere(service), work)
+
+
+async def disable_machines(service: Service, asker: Asker, names: Sequence[str]) -> tuple[MachineView, ...]:
+    """Take machines out of every policy, all of them or none. Raises Invalid, NotFound, Forbidden."""
+
+    def work(tx: Tx) -> tuple[MachineView, ...]:
+        chosen = _choose(tx, asker, names)
+        keys = {machine.key for machine in chosen}
+        covering = policies.ids_covering(tx, sorted(keys))
+        for policy in sorted({policy for ids in covering.values() for policy in ids}):
+            _shrink_policy(tx, asker, policy, keys)
+        return _machine_views(tx, chosen)
+
+    return await attempt(service, asker, Operation.POLICY_WRITE, _anywhere(service), work)
+
+
+# --- parts of these ----------------------------------------------------------------------------------
+
+_MACHINES = "properties.virtualMachines"
+
+
+def _view(tx: Tx, service: Service, stored: Stored) -> PolicyView:
+    since = tx.now - service.settings.history
+    given = requests.of_policy(tx, stored.uid, since, MOST_LISTED)
+    states = scopes.get_many(tx, _scopes(tx, stored.policy))
+    settled = all(bool(state.error) or _is_seen_since(state, stored.updated_at) for state in states.values())
+    return PolicyView(stored.policy, presentation.requests(tx, given), settled)
+
+
+def _is_seen_since(state: Scope, written: datetime) -> bool:
+    """Whether a firewall has been seen to hold what was written, and nobody has asked for another look."""
+    return state.sweep_at is not None and state.reported_at is not None and state.reported_at >= written
+
+
+def _may_write(tx: Tx, asker: Asker, policy: Policy, old: Policy | None, force: bool) -> None:
+    """The rights to write: the policy, and every machine that the write adds, changes or removes."""
+    require(asker, roles.WRITE_POLICY, policy.id.text)
+    known = machines.by_keys(tx, [machine.id.key for machine in policy.machines])
+    for index, machine in enumerate(policy.machines):
+        field = f"{_MACHINES}[{index}]"
+        if machine.id.key not in known:
+            raise Invalid(
+                f"{field}.id",
+                f"no machine {machine.id.text} is known",
+                allowed="a machine that a connector lists",
+                code="VirtualMachineNotFound",
+            )
+        policies_core.check_ports(machine.ports, f"{field}.ports")
+    _may_change_machines(tx, asker, _touched(old, policy))
+    if force:
+        for text in _touched(old, policy):
+            require(asker, roles.FORCE_PROTECTION, text)
+
+
+def _may_change_machines(tx: Tx, asker: Asker, ids: Sequence[str]) -> None:
+    """Who changes how a machine is protected may write the machine.
+
+    On AWS only Microsoft.Security rights count (Microsoft's article on enabling just-in-time access).
+    """
+    known = machines.by_keys(tx, [parse_machine_id(text, _MACHINES).key for text in ids])
+    for machine in known.values():
+        if machine.provider != "aws":
+            require(asker, roles.WRITE_MACHINE, machine.id)
+
+
+def _touched(old: Policy | None, new: Policy) -> list[str]:
+    """The ids of the machines that a write adds, changes or removes."""
+    before = {part.id.key for part in old.machines} if old else set()
+    added = [part for part in new.machines if part.id.key not in before]
+    return [part.id.text for part in [*added, *_changed_parts(old, new)]]
+
+
+def _changed_parts(old: Policy | None, new: Policy) -> list[MachinePolicy]:
+    """The parts of the old policy that the new one lacks, or has otherwise."""
+    after = {part.id.key: part for part in new.machines}
+    return [part for part in (old.machines if old else ()) if after.get(part.id.key) != part]
+
+
+def _put(tx: Tx, new: Policy, old: Stored | None, forced: set[str]) -> None:
+    """Write a policy; a machine whose protection was forced stays so."""
+    policies.put(tx, uuid4().hex, new, forced | (old.forced if old else frozenset()))
+
+
+def _follow(tx: Tx, asker: Asker, old: Policy | None, new: Policy) -> None:
+    """What a written policy brings about: grants that nothing covers close, firewalls are looked at."""
+    changed = _changed_parts(old, new)
+    closed = _close_uncovered(tx, changed)
+    kept = {part.id.key for part in new.machines}
+    scopes.sweep_soon(tx, _scopes(tx, new) | (_scopes(tx, old) if old else set()))
+    properties = {
+        "machines": {
+            machine.id.text: [f"{rule.number} {rule.protocol}" for rule in machine.ports] for machine in new.machines
+        },
+        "removed": [part.id.text for part in changed if part.id.key not in kept],
+        "closed": closed,
+        "created": old is None,
+    }
+    audit.record(tx, [event(asker, Operation.POLICY_WRITE, Outcome.SUCCEEDED, new.id.text, properties)])
+
+
+def _close_uncovered(tx: Tx, parts: Sequence[MachinePolicy]) -> list[str]:
+    """Close the grants of these machines whose port no policy holds any more; returns their uids.
+
+    Whichever policy gave them: another one may have held their port open since that one went.
+    """
+    known = machines.by_keys(tx, [part.id.key for part in parts])
+    covering = policies.machine_policies(tx, list(known))
+    moves = [
+        Move(grant, State.CLOSING if grant.state.is_live else State.CLOSED, tx.now, CloseReason.POLICY_REMOVED)
+        for machine in known.values()
+        for grant in grants.live_on(tx, machine.uuid)
+        if not _is_covered(grant, covering.get(machine.key, ()))
+    ]
+    grants.move(tx, moves)
+    return [move.grant.uid for move in moves]
+
+
+def _is_covered(grant: Grant, parts: Sequence[tuple[MachinePolicy, bool]]) -> bool:
+    protocols = {protocol for part, _ in parts for rule in part.rules(grant.port) for protocol in rule.protocol.each}
+    return set(grant.protocol.each) <= protocols
+
+
+def _scopes(tx: Tx, policy: Policy) -> set[str]:
+    return {m.scope for m in machines.by_keys(tx, [machine.id.key for machine in policy.machines]).values()}
+
+
+def _choose(tx: Tx, asker: Asker, names: Sequence[str] | None) -> list[Machine]:
+    """The machines that are meant, of those that the asker may read, each once."""
+    if names is not None:
+        found = [readable(tx, asker, name) for name in names]
+        return list({machine.uuid: machine for machine in found}.values())
+    supported = [machine for machine in machines.list_present(tx, most=MOST_ENABLED) if not machine.unsupported]
+    covered = policies.ids_covering(tx, [machine.key for machine in supported])
+    return [
+        machine
+        for machine in supported
+        if not covered.get(machine.key) and asker.principal.may(roles.READ_MACHINE, machine.id)
+    ]
+
+
+def _default_policy(machine: Machine) -> PolicyId:
+    place = parse_machine_id(machine.id, "machine")
+    return PolicyId(place.subscription, place.resource_group, machine.location, DEFAULT_POLICY)
+
+
+def _default_part(machine: Machine) -> MachinePolicy:
+    rule = PortRule(DEFAULT_PORTS[machine.os], Protocol.ANY, ANYWHERE, "*", DEFAULT_DURATION)
+    return MachinePolicy(parse_machine_id(machine.id, "machine"), (rule,))
+
+
+def _extend_policy(tx: Tx, asker: Asker, id: PolicyId, members: Sequence[Machine], force: bool) -> None:
+    """Add machines to a policy as it stands now, so that nobody else's machine is lost."""
+    if unsupported := next((machine for machine in members if machine.unsupported), None):
+        raise Invalid("machine", f"{unsupported.name} cannot be protected: {unsupported.unsupported}")
+    stored = policies.get(tx, id.key)
+    old = stored.policy if stored else None
+    covered = policies.ids_covering(tx, [machine.key for machine in members])
+    added = tuple(_default_part(machine) for machine in members if not covered.get(machine.key))
+    if added:
+        new = replace(old, machines=old.machines + added) if old else Policy(id, added)
+        _may_write(tx, asker, new, old, force)
+        _put(tx, new, stored, {machine.key for machine in members} if force else set())
+        _follow(tx, asker, old, new)
+    if force:
+        for machine in members:
+            require(asker, roles.FORCE_PROTECTION, machine.id)
+        policies.force(tx, [machine.key for machine in members])
+        scopes.sweep_soon(tx, {machine.scope for machine in members})
+
+
+def _shrink_policy(tx: Tx, asker: Asker, id: str, keys: set[str]) -> None:
+    """Take machines out of a policy as it stands now."""
+    stored = policies.get(tx, key(id))
+    if stored is None:
+        return
+    old = stored.policy
+    new = replace(old, machines=tuple(machine for machine in old.machines if machine.id.key not in keys))
+    require(asker, roles.WRITE_POLICY, old.id.text)
+    _may_change_machines(tx, asker, _touched(old, new))
+    _put(tx, new, stored, set())
+    _follow(tx, asker, old, new)
+
+
+def _anywhere(service: Service) -> str:
+    """What a change is recorded about when it is refused before it is known which policies it would change."""
+    return subscription_scope(service.settings.subscription)
+
+
+def _machine_views(tx: Tx, chosen: Sequence[Machine]) -> tuple[MachineView, ...]:
+    return presentation.machine_views(tx, chosen, policies.ids_covering(tx, [machine.key for machine in chosen]))

@@ -1,0 +1,102 @@
+"""Rows and reports, put together into what use cases answer with."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from jitgate.core.access import State
+from jitgate.core.desired import PortKey, Protocol
+from jitgate.core.machine import Machine
+from jitgate.service.views import GrantView, MachineView, RequestView
+from jitgate.store import machines, scopes
+from jitgate.store.database import Tx
+from jitgate.store.requests import Granted
+from jitgate.store.scopes import Scope
+
+
+def requests(tx: Tx, given: Sequence[Granted]) -> tuple[RequestView, ...]:
+    """Grants gathered by their request, in the order in which they come."""
+    known, states = _around(tx, given)
+    gathered: dict[str, list[Granted]] = {}
+    for one in given:
+        gathered.setdefault(one.asked.uid, []).append(one)
+    return tuple(request(parts, known, states) for parts in gathered.values())
+
+
+def request(parts: Sequence[Granted], known: Mapping[str, Machine], states: Mapping[str, Scope]) -> RequestView:
+    """One request out of its grants."""
+    asked = parts[0].asked
+    return RequestView(
+        uid=asked.uid,
+        requestor=asked.requestor,
+        justification=asked.justification,
+        asked_at=asked.at,
+        start=asked.start,
+        approvals=asked.approvals,
+        grants=tuple(_grant(one, known, states) for one in parts),
+    )
+
+
+def grant_views(tx: Tx, given: Sequence[Granted]) -> tuple[GrantView, ...]:
+    """Grants, each by itself."""
+    known, states = _around(tx, given)
+    return tuple(_grant(one, known, states) for one in given)
+
+
+def machine_views(tx: Tx, listed: Sequence[Machine], policies: Mapping[str, Sequence[str]]) -> tuple[MachineView, ...]:
+    """Machines with how they are held; `policies`: by the machine's key the ids of what covers it."""
+    states = scopes.get_many(tx, {machine.scope for machine in listed})
+    counts = machines.open_grants(tx, [machine.uuid for machine in listed])
+    return tuple(
+        _machine(machine, states.get(machine.scope), policies.get(machine.key, ()), counts.get(machine.uuid, 0))
+        for machine in listed
+    )
+
+
+def _machine(machine: Machine, state: Scope | None, policies: Iterable[str], open_grants: int) -> MachineView:
+    report = state.report if state else {}
+    return MachineView(
+        machine=machine,
+        policies=tuple(policies),
+        protected=_protected(machine.uuid, report.get("protected", {})),
+        open_grants=open_grants,
+        outranked=tuple(report.get("outranked", ())),
+        error=state.error if state else "",
+        verified_at=state.reported_at if state else None,
+    )
+
+
+def _protected(machine: str, reported: Mapping[str, str]) -> dict[PortKey, str]:
+    found = {}
+    for text, why in reported.items():
+        uuid, port, protocol = text.split("|")
+        if uuid == machine:
+            found[PortKey(uuid, int(port), Protocol(protocol))] = why
+    return found
+
+
+def _around(tx: Tx, given: Sequence[Granted]) -> tuple[Mapping[str, Machine], Mapping[str, Scope]]:
+    known = machines.get_many(tx, {one.grant.machine for one in given})
+    states = scopes.get_many(tx, {one.grant.scope for one in given})
+    return known, states
+
+
+def _grant(one: Granted, known: Mapping[str, Machine], states: Mapping[str, Scope]) -> GrantView:
+    machine, state = known.get(one.grant.machine), states.get(one.grant.scope)
+    report = state.report if state else {}
+    connection = report.get("connections", {}).get(one.grant.machine, {})
+    mapped = connection.get("mappedPorts", {}).get(str(one.grant.port))
+    own_address = machine.addresses[0] if machine and machine.addresses else ""
+    waits = one.grant.state in (State.OPENING, State.CLOSING)
+    return GrantView(
+        grant=one.grant,
+        request=one.asked.uid,
+        machine_id=one.machine_id,
+        machine_name=machine.name if machine else one.machine_id.rpartition("/")[2],
+        requestor=one.asked.requestor,
+        justification=one.asked.justification,
+        asked_at=one.asked.at,
+        source_texts=one.source_texts,
+        connection=connection.get("address", own_address),
+        mapped_port=mapped,
+        ends_sessions=bool(report.get("endsSessions", False)),
+        detail=one.detail or (state.error if state and waits else ""),
+    )

@@ -1,0 +1,245 @@
+"""Asking for access."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import uuid4
+
+from jitgate import audit
+from jitgate.audit import Event, Operation, Outcome
+from jitgate.core import roles
+from jitgate.core.access import Ask, Grant, State, Terms, check_ask
+from jitgate.core.decide import Allowed, Decision, Denied, NeedsApproval, decide
+from jitgate.core.errors import Forbidden, NotFound, Reason, Refused
+from jitgate.core.machine import Machine
+from jitgate.core.policy import Policy
+from jitgate.core.resource_id import PolicyId
+from jitgate.service import presentation
+from jitgate.service.attempt import attempt, event, require
+from jitgate.service.base import Asker, Service
+from jitgate.service.views import RequestView
+from jitgate.store import grants, guardrails, machines, policies, requests, scopes
+from jitgate.store.database import Tx
+from jitgate.store.requests import Asked, Granted
+
+_RIGHT = f"a role that holds {roles.INITIATE} at a policy of the machine"
+
+
+async def initiate(service: Service, asker: Asker, id: PolicyId, ask: Ask) -> RequestView:
+    """Ask under one policy, as the contract does: all of it is granted, or nothing.
+
+    Raises Invalid, Forbidden, NotFound (``PolicyNotFound``) and Refused, whose reasons name each failing
+    field and what would be allowed.
+    """
+    check_ask(ask)
+
+    def work(tx: Tx) -> RequestView:
+        require(asker, roles.INITIATE, id.text)
+        found = policies.for_machines(tx, id.key, _machine_keys(ask))
+        if found is None:
+            raise policy_not_found(id)
+        return _grant(tx, asker, ask, [found])
+
+    return await attempt(service, asker, Operation.REQUEST, id.text, work)
+
+
+async def request_access(service: Service, asker: Asker, ask: Ask) -> RequestView:
+    """Ask under whichever policies cover the machines.
+
+    Raises Invalid, Forbidden and Refused.
+    """
+    check_ask(ask)
+
+    def work(tx: Tx) -> RequestView:
+        covering = policies.covering(tx, _machine_keys(ask))
+        if hidden := _hidden(asker, ask, covering):
+            raise Forbidden(str(hidden[0]))
+        return _grant(tx, asker, ask, covering)
+
+    return await attempt(service, asker, Operation.REQUEST, ask.machines[0].id.text, work)
+
+
+async def explain(service: Service, asker: Asker, ask: Ask) -> Decision:
+    """What asking would be answered, and why. Changes nothing. Raises Invalid."""
+    check_ask(ask)
+
+    def work(tx: Tx) -> Decision:
+        covering = policies.covering(tx, _machine_keys(ask))
+        if hidden := _hidden(asker, ask, covering):
+            return Denied(hidden)
+        return _decide(tx, asker, ask, covering)[0]
+
+    return await service.store.read(work)
+
+
+async def get_request(service: Service, asker: Asker, uid: str) -> RequestView:
+    """One request. Raises NotFound, also for one that the asker may not read."""
+
+    def work(tx: Tx) -> RequestView:
+        given = requests.get(tx, uid)
+        if not given or not may_read(asker, given[0]):
+            raise NotFound(f"There is no request {uid}.")
+        return presentation.requests(tx, given)[0]
+
+    return await service.store.read(work)
+
+
+def may_read(asker: Asker, given: Granted) -> bool:
+    """One's own, or with the right to read policies at the machine's group."""
+    group = given.machine_id.lower().partition("/providers/")[0]
+    return given.asked.principal == asker.principal.uid or asker.principal.may(roles.READ_POLICY, group)
+
+
+def policy_not_found(id: PolicyId) -> NotFound:
+    """What is said of a policy that does not exist."""
+    return NotFound(
+        f"There is no policy {id.name!r} in resource group {id.resource_group!r} at {id.location!r}. "
+        "Create it with PUT, or list the policies to see their names.",
+        code="PolicyNotFound",
+    )
+
+
+def decision_on(
+    tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]
+) -> tuple[Allowed | NeedsApproval, dict[str, Machine]]:
+    """The decision on an ask. Raises Forbidden or Refused when it is no."""
+    decision, known = _decide(tx, asker, ask, covering)
+    if not isinstance(decision, Denied):
+        return decision, known
+    for reason in decision.reasons:
+        if reason.code == "AuthorizationFailed":
+            raise Forbidden(str(reason))
+    raise Refused(decision.reasons)
+
+
+def make_grant(terms: Terms, state: State, request: str, asker: Asker, tx: Tx) -> Grant:
+    """The grant that a decision's terms become. A duration begins to run when the grant begins to open."""
+    opens_now = state is State.OPENING
+    return Grant(
+        uid=uuid4().hex,
+        request=request,
+        principal=asker.principal.uid,
+        machine=terms.machine,
+        scope=terms.scope,
+        port=terms.port,
+        protocol=terms.protocol,
+        sources=terms.sources,
+        session=terms.session,
+        state=state,
+        since=tx.now,
+        end=terms.span.end_from(tx.now) if opens_now else terms.span.end,
+        duration=terms.span.duration,
+    )
+
+
+def _hidden(asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]) -> tuple[Reason, ...]:
+    """One reason for each machine that the asker may not even know of, the same whether it exists or not."""
+    return tuple(
+        Reason("AuthorizationFailed", f"{machine.field}.id", f"you may not ask for {machine.id.text}", _RIGHT)
+        for machine in ask.machines
+        if not asker.principal.may(roles.READ_MACHINE, machine.id.text)
+        and not any(
+            asker.principal.may(roles.INITIATE, policy.id.text)
+            for _, policy in covering
+            if policy.machine(machine.id.key) is not None
+        )
+    )
+
+
+def _decide(
+    tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]
+) -> tuple[Decision, dict[str, Machine]]:
+    known = machines.by_keys(tx, _machine_keys(ask))
+    rails = guardrails.list_all(tx)
+    return decide(ask, [policy for _, policy in covering], known, rails, asker.principal, tx.now), known
+
+
+def _grant(tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]) -> RequestView:
+    decision, known = decision_on(tx, asker, ask, covering)
+    uids = {policy.id.key: uid for uid, policy in covering}
+    asked = _asked(tx, asker, ask, decision)
+    by_uuid = {machine.uuid: machine for machine in known.values()}
+    texts = {machine.uuid: m.id.text for m in ask.machines for machine in [known[m.id.key]]}
+    given = [
+        _granted(tx, asker, ask, decision, asked, position, terms, uids[terms.policy], texts[terms.machine])
+        for position, terms in enumerate(decision.terms)
+    ]
+    requests.add(tx, asked, given)
+    for scope in {one.grant.scope for one in given}:
+        scopes.wake(tx, scope)
+    for one in given:
+        if one.grant.state is State.OPENING:
+            grants.supersede(tx, one.grant)
+    audit.record(tx, [_accepted(asker, asked, text, given) for text in dict.fromkeys(texts.values())])
+    return presentation.request(given, by_uuid, {})
+
+
+def _asked(tx: Tx, asker: Asker, ask: Ask, decision: Allowed | NeedsApproval) -> Asked:
+    return Asked(
+        uid=uuid4().hex,
+        principal=asker.principal.uid,
+        requestor=asker.principal.name,
+        justification=ask.justification,
+        caller=asker.address,
+        credential=asker.credential,
+        at=tx.now,
+        start=ask.start,
+        approvals=decision.approvals if isinstance(decision, NeedsApproval) else 0,
+    )
+
+
+def _granted(
+    tx: Tx,
+    asker: Asker,
+    ask: Ask,
+    decision: Allowed | NeedsApproval,
+    asked: Asked,
+    position: int,
+    terms: Terms,
+    policy: str,
+    machine_id: str,
+) -> Granted:
+    grant = make_grant(terms, _first_state(tx, ask, decision), asked.uid, asker, tx)
+    wait_until = tx.now + decision.wait if isinstance(decision, NeedsApproval) else None
+    return Granted(
+        grant=replace(grant, start=ask.start, wait_until=wait_until),
+        at=tx.now,
+        asked=asked,
+        position=position,
+        policy=policy,
+        machine_id=machine_id,
+        source_texts=terms.ask.source_texts,
+        detail="",
+    )
+
+
+def _first_state(tx: Tx, ask: Ask, decision: Allowed | NeedsApproval) -> State:
+    if isinstance(decision, NeedsApproval):
+        return State.PENDING
+    if ask.start is not None and ask.start > tx.now:
+        return State.SCHEDULED
+    return State.OPENING
+
+
+def _accepted(asker: Asker, asked: Asked, machine_id: str, given: Sequence[Granted]) -> Event:
+    """One event a machine, so that each machine's record tells of it."""
+    here = [one.grant for one in given if one.machine_id == machine_id]
+    properties = {
+        "request": asked.uid,
+        "justification": asked.justification,
+        "grants": [
+            {
+                "grant": grant.uid,
+                "port": grant.port,
+                "protocol": str(grant.protocol),
+                "sources": list(grant.sources),
+                "state": str(grant.state),
+                "endTimeUtc": grant.end.isoformat(timespec="milliseconds") if grant.end else None,
+            }
+            for grant in here
+        ],
+    }
+    return event(asker, Operation.REQUEST, Outcome.ACCEPTED, machine_id, properties)
+
+
+def _machine_keys(ask: Ask) -> list[str]:
+    return [machine.id.key for machine in ask.machines]

@@ -1,0 +1,92 @@
+"""What use cases answer with: values that the faces turn into their own words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from jitgate.core.access import Grant
+from jitgate.core.desired import PortKey
+from jitgate.core.machine import Machine
+from jitgate.core.policy import Policy
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class GrantView:
+    """A grant, with what the faces show beside it.
+
+    `machine_id`    as it was asked for
+    `machine_name`  for people
+    `source_texts`  as they were asked for; None: the source was left out
+    `connection`    where to connect: an address, or "" while it is not known
+    `mapped_port`   the port to connect to, where it is another than the machine's own
+    `ends_sessions` whether this firewall cuts established sessions at the end
+    `detail`        why it failed, or what is being waited for
+    """
+
+    grant: Grant
+    request: str
+    machine_id: str
+    machine_name: str
+    requestor: str
+    justification: str
+    asked_at: datetime
+    source_texts: str | tuple[str, ...] | None = None
+    connection: str = ""
+    mapped_port: int | None = None
+    ends_sessions: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """A request and its grants, in the order in which they were asked for."""
+
+    uid: str
+    requestor: str
+    justification: str
+    asked_at: datetime
+    start: datetime | None
+    approvals: int
+    grants: tuple[GrantView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """A policy with its live and lately ended requests, newest last.
+
+    `settled`: every machine in it is protected as the policy says.
+    """
+
+    policy: Policy
+    requests: tuple[RequestView, ...]
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """A machine, and how its ports are held.
+
+    `protected`  per protected port "" or why it is not protected yet
+    `policies`   the ids of the policies that cover it
+    `outranked`  rules of others that bypass or block ours
+    `verified_at` when its firewall was last known to stand so; None: never
+    """
+
+    machine: Machine
+    policies: tuple[str, ...] = ()
+    protected: Mapping[PortKey, str] = field(default_factory=dict)
+    open_grants: int = 0
+    outranked: Sequence[str] = ()
+    error: str = ""
+    verified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """Part of a list. `after` is what to ask for next; None: this was the last."""
+
+    items: tuple[Item, ...]
+    after: str | None = None
