@@ -1,0 +1,166 @@
+"""One host: its enforcer, and the thread that does what is asked of it, one thing after the other."""
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from jitgate.agent.records import Records
+from jitgate.clock import Clock
+from jitgate.connectors.base import ConnectorError, GenerationBehind, Report
+from jitgate.connectors.hosts import netns, orders, releases
+from jitgate.connectors.hosts.enforcer import Enforcer
+from jitgate.connectors.hosts.messages import Answer, Applied, Apply, Failed, Happened, HostFacts, Kind
+from jitgate.connectors.hosts.roster import Host
+from jitgate.core.desired import Desired
+from jitgate.failpoints import failpoint
+
+_log = logging.getLogger("jitgate.agent")
+
+Say = Callable[[Answer], None]
+
+
+class Post:
+    """Everything public returns at once, but `facts`."""
+
+    def __init__(self, host: Host, directory: Path, clock: Clock, say: Say) -> None:
+        self.host = host
+        self._directory = directory
+        self._clock = clock
+        self._say = say
+        self._records = Records(host, directory)
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._enforcer: Enforcer | None = None
+        self._namespace: tuple[int, int] | None = None
+        self._taking_up = threading.Lock()
+
+    def start(self) -> None:
+        """Take up the host, and from now on do what is asked."""
+        threading.Thread(target=self._run, name=f"host-{self.host.name}", daemon=True).start()
+        self._work.put(self._begin)
+
+    def apply(self, request: Apply) -> None:
+        """Have the host hold what is desired, and say what then stands."""
+        self._work.put(lambda: self._apply(request))
+
+    def reread(self) -> None:
+        """Look whether somebody at the host gave an order."""
+        self._work.put(self._look_at_orders)
+
+    def settle(self, record: str) -> None:
+        """A record need not be told again."""
+        self._work.put(lambda: self._records.settle(record))
+
+    def facts(self) -> HostFacts:
+        """What the host tells about itself, or why its firewall cannot be held."""
+        try:
+            told = self._held().facts()
+        except (ConnectorError, OSError) as error:
+            return HostFacts(self.host.name, self.host.uuid, unsupported=str(error))
+        return HostFacts(self.host.name, self.host.uuid, told.addresses, facts=told.as_json())
+
+    def _run(self) -> None:
+        while True:
+            work = self._work.get()
+            try:
+                work()
+            except (ConnectorError, OSError) as error:
+                _log.error("%s: %s", self.host.name, error)
+
+    def _begin(self) -> None:
+        self._held()
+        order = orders.standing(self._directory, self._clock.wall())
+        if order is not None and order.release == (releases.standing(self._directory) is not None):
+            # A former agent had it on record and died. Taking up the host has done the rest.
+            orders.settle(self._directory)
+        self._look_at_orders()
+
+    def _apply(self, request: Apply) -> None:
+        try:
+            failpoint("agent.before_apply")
+            report = self._held().sync(self._aged(request))
+            failpoint("agent.after_apply")
+        except GenerationBehind as error:
+            self._say(Failed(request.number, error.message, error.retry, error.current))
+        except ConnectorError as error:
+            self._say(Failed(request.number, error.message, error.retry))
+        except Exception as error:  # noqa: BLE001 - an agent that dies of one host's trouble lets go of all others
+            _log.exception("%s: could not apply", self.host.name)
+            self._say(Failed(request.number, f"the agent failed: {type(error).__name__}: {error}"))
+        else:
+            self._say(Applied(request.number, report))
+
+    def _aged(self, request: Apply) -> Desired:
+        """The same, worked out as many seconds later as it took to get here: on its way, no time is gained."""
+        on_its_way = max(0.0, self._clock.elapsed() - request.sent)
+        return replace(request.desired, at=request.desired.at + timedelta(seconds=on_its_way))
+
+    def _held(self) -> Enforcer:
+        """The enforcer; made anew where there was none, or where the namespace was. Raises ConnectorError, OSError."""
+        with self._taking_up:
+            if self._enforcer is not None and self._namespace == _identity(self.host.namespace):
+                return self._enforcer
+            again = self._enforcer is not None
+            self._let_go()
+            self._take_up()
+            if again:
+                self._tell(Kind.STARTED, "the network namespace was made anew")
+            assert self._enforcer is not None
+            return self._enforcer
+
+    def _take_up(self) -> None:
+        namespace = _identity(self.host.namespace)
+        host = self.host
+        made = Enforcer(
+            host.scope, host.uuid, host.namespace, self._directory, self._clock, host.always_allow, self._on_change
+        )
+        failpoint("agent.before_take_up")
+        report = made.start()
+        failpoint("agent.after_take_up")
+        self._enforcer, self._namespace = made, namespace
+        self._on_change(report)
+
+    def _let_go(self) -> None:
+        if self._enforcer is not None:
+            self._enforcer.close()
+            self._enforcer = None
+
+    def _look_at_orders(self) -> None:
+        """Carry out what was ordered at the host. It is on record before it is done, and told afterwards."""
+        order = orders.standing(self._directory, self._clock.wall())
+        if order is not None:
+            held = self._held()
+            failpoint("agent.before_order")
+            carry_out = held.release if order.release else held.protect_again
+            carry_out(order.by, order.why)
+            failpoint("agent.after_order")
+            orders.settle(self._directory)
+        self._tell_records()
+
+    def _tell_records(self) -> None:
+        for record in self._records.untold():
+            self._say(record)
+
+    def _on_change(self, report: Report) -> None:
+        """What the enforcer found and put right by itself. Ends that came in time are no news to the server."""
+        if report.repaired:
+            self._tell(Kind.REPAIRED, "; ".join(report.repaired))
+
+    def _tell(self, kind: Kind, detail: str) -> None:
+        self._say(Happened(kind, self.host.scope, detail, self._clock.wall()))
+
+
+def _identity(namespace: str | None) -> tuple[int, int] | None:
+    """What tells a namespace from a later one of the same name. Raises ConnectorError."""
+    if namespace is None:
+        return None
+    try:
+        found = os.stat(netns.DIRECTORY / netns.check_name(namespace))
+    except OSError:
+        # Whoever tries to enter it says why not.
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,358 @@
+"""The enforcer: one namespace's firewall, made to hold what is desired and kept that way.
+
+It runs inside the agent. What it is told goes into the kernel's table in one transaction; the kernel shuts each key at
+its deadline by itself, so closing or killing this process neither opens nor shuts anything.
+"""
+
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from jitgate.clock import Clock
+from jitgate.connectors.base import Capabilities, ConnectorError, GenerationBehind, Plan, Report
+from jitgate.connectors.hosts import boot, changes, facts, nf_tables, outranked, releases
+from jitgate.connectors.hosts.changes import Difference, Now
+from jitgate.connectors.hosts.facts import HostFacts
+from jitgate.connectors.hosts.kernel import KernelTable
+from jitgate.connectors.hosts.mirror import Changes, Mirror
+from jitgate.connectors.hosts.nft import Nft
+from jitgate.connectors.hosts.refused import Refused, read_refused
+from jitgate.connectors.hosts.releases import Release
+from jitgate.connectors.hosts.sessions import Sessions
+from jitgate.connectors.hosts.table import BOOT_TABLE, TABLE, Ports, Purpose
+from jitgate.connectors.hosts.watch import ANY_TABLE, Watch
+from jitgate.core.desired import AccessKey, Desired, PortKey, Protection, Protocol, SessionEnd
+from jitgate.core.prefixes import ANYWHERE, Prefix, text
+
+CAPABILITIES = Capabilities(ends_sessions=True, own_deadline=True)
+
+_MACHINE = re.compile(r"[0-9A-Za-z-]{1,64}")
+_CHECK_EVERY_SECONDS = 30.0
+_SHORTEST_WAIT = 0.02
+_KERNEL_IS_EARLY = 0.005
+"""The kernel lets go of an element up to a few milliseconds before its time; waiting this much longer finds it gone."""
+
+
+class Enforcer:
+    """One namespace's firewall. Thread-safe.
+
+    `scope`, `machine`  what desired states call this host: its scope, and the machine's UUID
+    `namespace`         a named network namespace, or None for the one that the process runs in
+    `state_dir`         where the boot ruleset and the record of releases are
+    `always_allowed`    prefixes that reach every port whatever happens
+    `on_change`         is told what changed by itself: a deadline, or another hand that was put right
+
+    Everything raises ConnectorError, or OSError where the kernel or the disk does not answer.
+    """
+
+    def __init__(
+        self,
+        scope: str,
+        machine: str,
+        namespace: str | None,
+        state_dir: Path,
+        clock: Clock,
+        always_allowed: tuple[Prefix, ...] = (),
+        on_change: Callable[[Report], None] | None = None,
+    ) -> None:
+        if not _MACHINE.fullmatch(machine):
+            raise ConnectorError(f"{machine[:64]!r} is not a machine's UUID", retry=False)
+        self.scope, self.machine, self.namespace = scope, machine, namespace
+        self._state_dir, self._clock, self._always, self._on_change = state_dir, clock, always_allowed, on_change
+        self._lock = threading.RLock()
+        self._mirror = Mirror()
+        self._generation = 0
+        self._wanted: Mapping[PortKey, Protection] = {}
+        self._ports: Ports = {}
+        self._unprotected: dict[PortKey, str] = {}
+        self._release: Release | None = None
+        self._outranked: list[str] = []
+        self._whole = False
+        self._next_check = 0.0
+
+    def start(self) -> Report:
+        """Take over what stands in the kernel, with the time it has left, and watch over it from now on."""
+        with self._lock, ExitStack() as opened:
+            self._kernel = KernelTable(self.namespace, self.machine, self._always, self._clock)
+            opened.callback(self._kernel.close)
+            self._sessions = Sessions(self.namespace, self._always)
+            opened.callback(self._sessions.close)
+            link = opened.enter_context(nf_tables.watch(self.namespace, self._kernel.nft.port))
+            self._release = releases.standing(self._state_dir)
+            told = self._adopt() if self._release is None else self._open_everything()
+            self._next_check = self._clock.elapsed() + _CHECK_EVERY_SECONDS
+            self._watch = Watch(link, self._wait, self._attend, f"enforcer-{self.namespace or 'host'}")
+            self._opened = opened.pop_all()
+            return self._report((), told, whole=True)
+
+    def close(self) -> None:
+        """Stop watching. What stands in the kernel stays as it is, and ends when it must."""
+        self._watch.close()
+        with self._lock:
+            self._opened.close()
+
+    def plan(self, desired: Desired) -> Plan:
+        """What `sync` would do. Changes nothing."""
+        with self._lock:
+            self._check(desired)
+            found = changes.difference(desired, self.machine, self._mirror, self._moment(desired))
+            wanted = changes.wanted_ports(desired, self.machine)
+            return Plan(desired, changes.steps(found, self._mirror, self._ports, wanted))
+
+    def sync(self, desired: Desired) -> Report:
+        """Make `desired` stand, in one transaction, and tell what stands. Safe to repeat."""
+        with self._lock:
+            self._check(desired)
+            now = self._moment(desired)
+            told = self._put_right(elements=True) if desired.complete else []
+            found = changes.difference(desired, self.machine, self._mirror, now)
+            wanted = changes.wanted_ports(desired, self.machine)
+            self._carry_out(found, self._wanted if wanted is None else wanted)
+            self._end_sessions(found.closed, [key for key in desired.cut if key.machine == self.machine])
+            self._generation = desired.generation
+            if desired.complete:
+                self._take_stock(now)
+            return self._report(desired.access, told, whole=desired.complete)
+
+    def tick(self) -> None:
+        """Attend to what has reached its deadline. The enforcer's own thread does this in time."""
+        self._attend(frozenset())
+
+    def refused_sources(self) -> list[Refused]:
+        """Who was turned away in the last ten minutes, the latest first."""
+        with self._lock:
+            return read_refused(self._kernel.reader, self._clock.wall())
+
+    def facts(self) -> HostFacts:
+        """What the host tells about itself."""
+        return facts.gather(self.namespace)
+
+    def release(self, by: str, why: str) -> Report:
+        """Open everything, until `protect_again`, across restarts too. It is on record before it is done."""
+        with self._lock:
+            self._release = releases.record(self._state_dir, released=True, by=by, why=why, at=self._clock.wall())
+            self._open_everything()
+            return self._report((), [], whole=True)
+
+    def protect_again(self, by: str, why: str) -> Report:
+        """Protect what was last desired, and open what still has time."""
+        with self._lock:
+            releases.record(self._state_dir, released=False, by=by, why=why, at=self._clock.wall())
+            self._release = None
+            self._carry_out(Difference(), dict(self._wanted))
+            return self._report((), [], whole=True)
+
+    # --- what follows runs under the lock ---
+
+    def _check(self, desired: Desired) -> None:
+        if desired.scope != self.scope:
+            raise ConnectorError(f"this is scope {self.scope}, and not {desired.scope}", retry=False)
+        if desired.generation < self._generation:
+            raise GenerationBehind(self._generation)
+
+    def _moment(self, desired: Desired) -> Now:
+        """Now, with the service's time of day: the one that the ends were worked out with."""
+        return Now(desired.at, self._clock.elapsed())
+
+    def _now(self) -> Now:
+        return Now(self._clock.wall(), self._clock.elapsed())
+
+    def _adopt(self) -> list[str]:
+        now = self._now()
+        adopted = self._kernel.adopt()
+        if adopted is None:
+            return []
+        for purpose in Purpose:
+            self._mirror.record(purpose, changes.with_time_left(adopted.elements.held[purpose], now))
+        self._ports = adopted.ports
+        self._wanted = {PortKey(self.machine, n, p): Protection(session) for (p, n), session in self._ports.items()}
+        self._whole = True
+        told = self._kernel.settle(adopted, self._ports, self._mirror)
+        self._kernel.remove_boot_table()
+        self._write_boot_file()
+        self._end_sessions_of(_ending(self._ports))
+        return told
+
+    def _open_everything(self) -> list[str]:
+        self._ports = {}
+        self._unprotected = {key: str(self._release) for key in self._wanted}
+        self._write_boot_file()
+        self._kernel.remove()
+        self._kernel.remove_boot_table()
+        return []
+
+    def _carry_out(self, found: Difference, wanted: Mapping[PortKey, Protection]) -> None:
+        """The kernel first; what is remembered follows only if it did."""
+        before = self._ports
+        ports, unprotected = self._choose_ports(wanted, found.open)
+        earliest = self._mirror.next_deadline()
+        for each in found.batches():
+            self._change(each, ports)
+        self._wanted, self._unprotected = wanted, unprotected
+        if ports != before:
+            self._write_boot_file()
+            # Who is connected to a port that is protected only now is cut off, by force, however its sessions end.
+            self._end_sessions_of((ports.keys() - before.keys()) | (_ending(ports) - _ending(before)))
+            self._outranked = self._look_around()
+        if self._mirror.next_deadline() != earliest:
+            self._watch.wake()
+
+    def _change(self, found: Difference, ports: Ports) -> None:
+        """One transaction, and the memory of it."""
+        needed = found or ports or self._holds_anything()
+        if self._release is None and (needed or self._kernel.stands):
+            if not self._kernel.stands:
+                self._kernel.build({}, self._mirror)
+            self._change_kernel(found, None if ports == self._ports else ports)
+        self._ports = ports
+        for purpose in Purpose:
+            self._mirror.record(purpose, found.of(purpose))
+
+    def _choose_ports(self, wanted: Mapping[PortKey, Protection], opening: Changes) -> tuple[Ports, dict[PortKey, str]]:
+        """Which of the wanted ports can be protected without cutting off somebody, and why the others are not."""
+        if self._release is not None:
+            return {}, {key: str(self._release) for key in wanted}
+        if wanted is self._wanted or (wanted == self._wanted and not self._unprotected):
+            return self._ports, self._unprotected
+        ports, unprotected = {}, {}
+        for key, protection in wanted.items():
+            port = (key.protocol, key.port)
+            if port not in self._ports and not protection.force and (reason := self._lock_out(key, opening)):
+                unprotected[key] = reason
+            else:
+                ports[port] = protection.session
+        return ports, unprotected
+
+    def _lock_out(self, key: PortKey, opening: Changes) -> str:
+        strangers = self._sessions.uncovered(key, lambda peer, port: self._mirror.covers(peer, port, opening))
+        if not strangers:
+            return ""
+        return (
+            f"not protected: {text(strangers[0].peer)} is connected to {key} and would be cut off, since nothing lets"
+            " it in; open access from there first, or force the protection"
+        )
+
+    def _change_kernel(self, found: Difference, ports: Ports | None) -> None:
+        try:
+            self._kernel.change(found, ports, self._mirror)
+        except ConnectorError:
+            # The usual reason is another hand, seen here before the watch told of it. Then it can be mended.
+            if not self._kernel.put_right(self._ports, self._mirror, elements=False):
+                raise
+            self._kernel.change(found, ports, self._mirror)
+
+    def _take_stock(self, now: Now) -> None:
+        """After a complete state: what is left over goes."""
+        self._whole = True
+        self._mirror.forget_ended(now.wall)
+        self._outranked = self._look_around()
+        if self._release is None:
+            self._kernel.remove_boot_table()
+            if self._kernel.stands and not (self._ports or self._holds_anything()):
+                self._kernel.remove()
+
+    def _holds_anything(self) -> bool:
+        return any(self._mirror.held(purpose) for purpose in Purpose)
+
+    def _write_boot_file(self) -> None:
+        boot.write(self._state_dir, boot.render(self._ports, self._always))
+
+    def _look_around(self) -> list[str]:
+        if not self._ports:
+            return []
+        # A context of its own: listing leaves libnftables a cache that makes the next change slow.
+        try:
+            with closing(Nft(self.namespace)) as asking:
+                return outranked.blocked(asking, self._kernel.reader, self._ports)
+        except ConnectorError as error:
+            return [f"the host's own firewall could not be read, so it is not known what it denies: {error.message}"]
+
+    def _end_sessions_of(self, ports: Iterable[tuple[Protocol, int]]) -> None:
+        """End what nothing lets in."""
+        for port in ports:
+            self._end_uncovered(port, ANYWHERE)
+
+    def _end_sessions(self, closed: Iterable[AccessKey], cut: Iterable[AccessKey]) -> None:
+        """End the sessions of keys that are no more: of cut ones on every port, else where sessions end."""
+        over: dict[tuple[Protocol, int], set[Prefix]] = defaultdict(set)
+        for key in closed:
+            if self._ports.get((key.protocol, key.port)) is SessionEnd.END:
+                over[key.protocol, key.port].add(key.prefix)
+        for key in cut:
+            over[key.protocol, key.port].add(key.prefix)
+        for port, prefixes in over.items():
+            self._end_uncovered(port, tuple(prefixes))
+
+    def _end_uncovered(self, port: tuple[Protocol, int], within: tuple[Prefix, ...]) -> None:
+        key = PortKey(self.machine, port[1], port[0])
+        self._sessions.end(key, lambda peer, asked: self._mirror.covers(peer, asked, {}), within)
+
+    def _put_right(self, *, elements: bool) -> list[str]:
+        if self._release is not None or not self._kernel.stands:
+            return []
+        return self._kernel.put_right(self._ports, self._mirror, elements=elements)
+
+    def _report(self, asked: Iterable[AccessKey], told: Sequence[str], *, whole: bool) -> Report:
+        held = self._mirror.held(Purpose.OPEN)
+        shown = held if whole else [key for key in asked if key in held]
+        return Report(
+            scope=self.scope,
+            generation=self._generation,
+            standing={key: held[key].end for key in shown},
+            shut=frozenset(key for key in asked if key not in held),
+            protected={key: self._unprotected.get(key, "") for key in self._wanted},
+            capabilities=CAPABILITIES,
+            repaired=tuple(told),
+            outranked=tuple(self._outranked),
+            complete=whole,
+        )
+
+    # --- the watching thread ---
+
+    def _wait(self) -> float:
+        with self._lock:
+            due = self._mirror.next_deadline()
+            until = self._next_check if due is None else min(self._next_check, due + _KERNEL_IS_EARLY)
+            return max(_SHORTEST_WAIT, until - self._clock.elapsed())
+
+    def _attend(self, changed: frozenset[str]) -> None:
+        with self._lock:
+            told = self._undo(changed)
+            ended = self._end_due()
+            report = self._report(ended, told, whole=False)
+        if self._on_change and (told or ended):
+            self._on_change(report)
+
+    def _undo(self, changed: frozenset[str]) -> list[str]:
+        """Put right what another hand did; now and then look whether one did unnoticed."""
+        if changed & {BOOT_TABLE, *ANY_TABLE} and self._whole and self._kernel.stands:
+            self._kernel.remove_boot_table()
+        if changed & {TABLE, *ANY_TABLE}:
+            return self._put_right(elements=True)
+        if self._clock.elapsed() < self._next_check:
+            return []
+        self._next_check = self._clock.elapsed() + _CHECK_EVERY_SECONDS
+        return self._put_right(elements=False)
+
+    def _end_due(self) -> list[AccessKey]:
+        """What has reached its deadline is gone from the kernel by itself; from the mirror, and its sessions, here."""
+        due = self._mirror.due(self._clock.elapsed())
+        over = Difference(*(dict.fromkeys(due[purpose]) for purpose in Purpose))
+        try:
+            # The kernel's clock stops while the machine sleeps, so that something may still stand.
+            for each in over.batches():
+                self._change(each, self._ports)
+        except (ConnectorError, OSError):
+            for purpose in Purpose:
+                self._mirror.put_back(purpose, over.of(purpose))
+            raise
+        self._end_sessions(over.open, ())
+        return list(over.open)
+
+
+def _ending(ports: Ports) -> set[tuple[Protocol, int]]:
+    """The ports whose sessions end with their grant."""
+    return {port for port, session in ports.items() if session is SessionEnd.END}
