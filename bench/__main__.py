@@ -1,0 +1,139 @@
+"""``python -m bench [--quick] [--only PART]``: measure, print the table, keep the figures as JSON."""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import latency, machine, memory, packets, recovery, throughput
+from bench.figures import Row, failed, table
+from bench.installation import TALKERS, Installation
+from bench.load import Rounds
+from bench.processes import BareServer
+
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("latency", "packets", "memory", "recovery", "throughput")
+_SCRATCH = "/var/tmp"  # noqa: S108 - a disk, where /tmp may be memory; the directory in it is ours alone
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is done. `grants`: the many; `batches`: thousands of packets in a round; `seconds`: of load in one."""
+
+    grants: int = 100_000
+    requests: int = 500
+    packet_rounds: int = 60
+    batches: int = 40
+    recoveries: int = 3
+    load_rounds: int = 5
+    seconds: float = 5
+
+
+FULL = Size()
+QUICK = Size(grants=10_000, requests=100, packet_rounds=15, batches=20, recoveries=1, load_rounds=2, seconds=2)
+
+
+class Bench:
+    """One run: the rows so far, and what else belongs in the file."""
+
+    def __init__(self, size: Size, parts: Iterable[str], scratch: Path) -> None:
+        self.size = size
+        self.rows: list[Row] = []
+        self.details: dict[str, Any] = {}
+        self._parts = frozenset(parts)
+        self._scratch = scratch
+
+    def run(self) -> None:
+        """Measure all parts. What cannot be measured becomes a row that says so."""
+        self._with_both()
+        self._part("throughput", self._throughput)
+
+    def _with_both(self) -> None:
+        if self._parts <= {"throughput"}:
+            return
+        with contextlib.ExitStack() as opened:
+            _say(f"starting two installations, one with {self.size.grants:,} live grants")
+            few = opened.enter_context(Installation(self._scratch / "few"))
+            many = opened.enter_context(Installation(self._scratch / "many", self.size.grants))
+            self._part("latency", lambda: self._latency(few, many))
+            self._part("packets", lambda: packets.measure(few, many, self.size.packet_rounds, self.size.batches))
+            self._part("memory", lambda: memory.measure(few, many))
+            self._part("recovery", lambda: recovery.measure(many, self.size.recoveries))
+
+    def _part(self, name: str, measure: Callable[[], Iterable[Row]]) -> None:
+        if name not in self._parts:
+            return
+        _say(f"measuring {name}")
+        began = time.monotonic()
+        try:
+            self.rows += measure()
+        except Exception as error:  # noqa: BLE001 - one part that fails leaves the others worth knowing
+            self.rows.append(failed(name, error))
+        self.details.setdefault("seconds", {})[name] = round(time.monotonic() - began, 1)
+
+    def _latency(self, few: Installation, many: Installation) -> Iterable[Row]:
+        with BareServer(self._scratch / "bare") as bare:
+            samples = latency.measure(few, many, bare, self.size.requests)
+        self.details["milliseconds"] = latency.summary(samples)
+        return latency.rows(samples, few.live, many.live)
+
+    def _throughput(self) -> Iterable[Row]:
+        rounds = Rounds(self._scratch)
+        self.details["loadFrom"] = rounds.client
+        with (
+            Installation(self._scratch / "loaded") as installation,
+            BareServer(self._scratch / "grouped") as grouped,
+            BareServer(self._scratch / "own", own_commit=True) as own,
+        ):
+            size = self.size
+            return list(throughput.measure(installation, grouped, own, rounds, size.load_rounds, size.seconds))
+
+
+def run() -> int:
+    """The command: 1 if something could not be measured. An aim that is missed is information."""
+    options = _options()
+    if os.geteuid() != 0:
+        sys.exit("bench: this needs root: it makes network namespaces, and firewalls in them")
+    size = QUICK if options.quick else FULL
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="jitgate-bench-", dir=_SCRATCH) as scratch:
+        described = machine.describe(Path(scratch))
+        bench = Bench(size, options.only or PARTS, Path(scratch))
+        bench.run()
+    kept = _keep(bench, described)
+    print(f"\n{machine.sentence(described)}\n\n{table(bench.rows)}\n")
+    print(f"{TALKERS} live grants where nothing else is said. {time.monotonic() - began:.0f} s; all figures: {kept}")
+    return int(any(row.value is None for row in bench.rows))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description="How fast jitgate is, as ratios within one run.")
+    parser.add_argument("--quick", action="store_true", help="a minute, with smaller numbers")
+    parser.add_argument("--only", action="append", choices=PARTS, help="this part (may be given several times)")
+    return parser.parse_args()
+
+
+def _keep(bench: Bench, described: machine.Description) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    at = datetime.now(UTC)
+    path = RESULTS / f"{at:%Y-%m-%dT%H-%M-%SZ}.json"
+    rows = [{**asdict(row), "aim": str(row.aim or ""), "met": row.met} for row in bench.rows]
+    kept = {"at": at.isoformat(timespec="seconds"), "machine": described, "size": asdict(bench.size)}
+    path.write_text(json.dumps({**kept, "rows": rows, **bench.details}, indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
+def _say(what: str) -> None:
+    print(f"bench: {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,179 @@
+"""A whole jitgate as it is served, on a firewall of its own, with a client that connects."""
+
+import contextlib
+import json
+import select
+import socket
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from tests.netns import ALICE4, HOST4, Network
+from tests.processes import Jitgate
+
+from bench import grants
+from bench.client import Connection, Target
+
+SSH = 22
+TRAFFIC = 9000
+"""A UDP port, for counting packets."""
+TALKERS = 10
+"""Grants that let packets to that port pass: the sources ALICE4 and those after it in 10.90.0.0/24."""
+
+_MACHINE = "web-1"
+_SECONDS = 60.0
+_PROBE_EVERY = 0.0003
+"""Seconds between attempts to connect: what is refused is dropped in silence, and the kernel repeats it after one
+second only."""
+
+
+class Installation:
+    """`live`: how many grants stand from the beginning. A context manager."""
+
+    def __init__(self, directory: Path, live: int = TALKERS) -> None:
+        self.directory = directory
+        self.live = live
+        self.network = Network()
+        self.jitgate = Jitgate(directory, {_MACHINE: self.network.host.name})
+        self._opened = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(self.network)
+            self._lay_routes()
+            self._listening = opened.enter_context(self.network.host.make_socket(socket.AF_INET))
+            self._listening.bind((HOST4, SSH))
+            self._listening.listen(64)
+            opened.enter_context(self.jitgate)
+            self._protect()
+            self._fill()
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    # --- asking ---------------------------------------------------------------------------------------
+
+    @property
+    def initiate(self) -> Target:
+        """The contract's way: answered when it is granted."""
+        port = {"number": SSH, "allowedSourceAddressPrefix": "@SOURCE@", "duration": "PT2H"}
+        body = {"virtualMachines": [{"id": self.machine["id"], "ports": [port]}], "justification": "bench"}
+        return self._target(f"{self._policy}/initiate?api-version=2020-01-01", body)
+
+    @property
+    def ask(self) -> Target:
+        """Our own way: answered when it is open."""
+        port = {"number": SSH, "sources": ["@SOURCE@"], "duration": "PT2H"}
+        body = {"machines": [{"id": self.machine["id"], "ports": [port]}], "justification": "bench"}
+        return self._target("/api/v1/requests?wait=20", body)
+
+    def connect(self, source: str) -> None:
+        """Connect until it is accepted. Raises TimeoutError."""
+        give_up = time.perf_counter() + _SECONDS
+        while not self._connects(source):
+            if time.perf_counter() > give_up:
+                raise TimeoutError(f"{source} could not connect within {_SECONDS:g} s")
+
+    def open_and_connect(self, connection: Connection, source: str) -> float:
+        """Seconds from asking to the first accepted connection."""
+        began = time.perf_counter()
+        connection.post(source)
+        self.connect(source)
+        return time.perf_counter() - began
+
+    # --- looking --------------------------------------------------------------------------------------
+
+    def wait_until_idle(self) -> None:
+        """Return when no grant waits for the firewall."""
+        self._wait_until("SELECT NOT EXISTS (SELECT 1 FROM grants WHERE changed)")
+
+    def verified_at(self) -> int:
+        """When the firewall was last found to hold everything; microseconds since 1970."""
+        return int(self._one("SELECT coalesce(max(reported_at), 0) FROM scope_state"))
+
+    def standing(self) -> int:
+        """How many elements the kernel holds in the set of single IPv4 addresses."""
+        return grants.count_elements(self.network.host.name)
+
+    def resident(self, process: str) -> float:
+        """Megabytes of memory that one of the processes has."""
+        status = Path(f"/proc/{self.jitgate.pid(process)}/status").read_text()
+        kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(kilobytes) / 1024
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        found = self.jitgate.machine(_MACHINE)
+        assert found is not None
+        return found
+
+    # --- making it ------------------------------------------------------------------------------------
+
+    def _lay_routes(self) -> None:
+        """Any address of 12.0.0.0/8 and 10.90.0.0/24 is the client's."""
+        for prefix in ("12.0.0.0/8", "10.90.0.0/24"):
+            self.network.alice.ip(f"route add local {prefix} dev lo")
+            self.network.host.ip(f"route add {prefix} via {ALICE4}")
+
+    def _protect(self) -> None:
+        rules = [
+            {"number": number, "protocol": protocol, "allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"}
+            for number, protocol in ((SSH, "TCP"), (TRAFFIC, "UDP"))
+        ]
+        body = {"kind": "Basic", "properties": {"virtualMachines": [{"id": self._wait_for_machine(), "ports": rules}]}}
+        self.jitgate.call("PUT", f"{self._policy}?api-version=2020-01-01", body)
+        while not all(port["protected"] for port in self.machine["ports"] or [{"protected": False}]):
+            time.sleep(0.05)
+
+    def _fill(self) -> None:
+        """Put the grants into the database while nobody works on it, as if they had been asked for and opened."""
+        self.jitgate.__exit__(None, None, None)
+        talkers = [ALICE4, *(f"10.90.0.{number}" for number in range(1, TALKERS))]
+        grants.fill(self.directory, talkers, self.live - TALKERS)
+        before = self.verified_at()
+        self.jitgate.start()
+        self.wait_until_verified(before)
+
+    def wait_until_verified(self, before: int) -> None:
+        """Return when the firewall has been found to hold everything, later than `before`."""
+        self._wait_until(f"SELECT max(reported_at) > {before} AND min(sweep_at) IS NOT NULL FROM scope_state")
+
+    def _wait_for_machine(self) -> str:
+        while self.jitgate.machine(_MACHINE) is None:
+            time.sleep(0.05)
+        return str(self.machine["id"])
+
+    @property
+    def _policy(self) -> str:
+        return f"{self.machine['id'].partition('/providers/')[0]}/providers/Microsoft.Security/locations/global/jitNetworkAccessPolicies/bench"
+
+    def _target(self, path: str, body: object) -> Target:
+        url = json.loads((self.directory / "server.json").read_text())["url"]
+        token = (self.directory / "owner.token").read_text().strip()
+        return Target(int(url.rpartition(":")[2]), self.directory / "ca.pem", path, json.dumps(body), token)
+
+    def _connects(self, source: str) -> bool:
+        with self.network.alice.make_socket(socket.AF_INET) as connecting:
+            connecting.setblocking(False)
+            connecting.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
+            connecting.bind((source, 0))
+            with contextlib.suppress(BlockingIOError):
+                connecting.connect((HOST4, SSH))
+            if not select.select([self._listening], [], [], _PROBE_EVERY)[0]:
+                return False
+            self._listening.accept()[0].close()
+            return True
+
+    def _wait_until(self, question: str) -> None:
+        give_up = time.monotonic() + _SECONDS
+        while not self._one(question):
+            if time.monotonic() > give_up:
+                raise TimeoutError(f"not so within {_SECONDS:g} s: {question}")
+            time.sleep(0.02)
+
+    def _one(self, question: str) -> Any:
+        with contextlib.closing(sqlite3.connect(f"file:{self.directory}/jitgate.db?mode=ro", uri=True)) as database:
+            return database.execute(question).fetchone()[0]

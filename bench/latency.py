@@ -1,0 +1,97 @@
+"""From asking to the first accepted connection, against one durable INSERT over HTTP and one nft transaction."""
+
+import contextlib
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from jitgate.connectors.hosts.nft import Nft
+
+from bench.client import Connection, source
+from bench.figures import Aim, Row, median, number, percentile
+from bench.installation import Installation
+from bench.processes import BareServer
+
+_TABLE = "bench"
+_SETTLING = 0.01
+"""Seconds after each request, so that what follows the opening (its record) does not fall on the next one."""
+
+Samples = Mapping[str, Sequence[float]]
+"""Milliseconds by what was done."""
+
+
+def measure(few: Installation, many: Installation, bare: BareServer, times: int) -> Samples:
+    """Do everything in turns, so that whatever else the machine does falls on all of it alike."""
+    samples: dict[str, list[float]] = defaultdict(list)
+    with contextlib.ExitStack() as opened:
+        acts = _acts(few, many, bare, opened)
+        for _ in range(times):
+            for what, act in acts.items():
+                samples[what].append(act() * 1000)
+                time.sleep(_SETTLING)
+    return samples
+
+
+def rows(samples: Samples, few: int, many: int) -> Iterator[Row]:
+    """What came out. `few`, `many`: the live grants."""
+    for percent in (50, 99):
+        first = percentile(samples["few"], percent)
+        insert, nft = percentile(samples["insert"], percent), percentile(samples["nft"], percent)
+        against = f"INSERT over HTTP {number(insert)} ms + nft transaction {number(nft)} ms"
+        what = f"request to first accepted connection, p{percent}"
+        yield Row(what, f"{number(first)} ms", first / (insert + nft), against=against, aim=Aim(3))
+        told = percentile(samples["told"], percent)
+        what = f"the same, waiting to be told that it is open, p{percent}"
+        yield Row(what, f"{number(told)} ms", told / (insert + nft), against=against)
+    for percent in (50, 99):
+        less, more = percentile(samples["few"], percent), percentile(samples["many"], percent)
+        what = f"the same with {many:,} live grants, p{percent}"
+        aim = Aim(1.5) if percent == 50 else None
+        yield Row(what, f"{number(more)} ms", more / less, against=f"{few:,} live grants {number(less)} ms", aim=aim)
+
+
+def summary(samples: Samples) -> dict[str, dict[str, float]]:
+    """Milliseconds, for the file."""
+    return {
+        what: {"samples": len(each), "min": min(each), "p50": median(each), "p99": percentile(each, 99)}
+        for what, each in samples.items()
+    }
+
+
+def _acts(
+    few: Installation, many: Installation, bare: BareServer, opened: contextlib.ExitStack
+) -> dict[str, Callable[[], float]]:
+    """What is done in turns; each returns the seconds that it took."""
+    sources = map(source, itertools.count())
+    for_few = opened.enter_context(Connection(few.initiate))
+    for_many = opened.enter_context(Connection(many.initiate))
+    told = opened.enter_context(Connection(few.ask))
+    inserting = opened.enter_context(Connection(bare.target))
+    nft = _prepare_nft(few)
+    opened.callback(nft.close)
+    return {
+        "few": lambda: few.open_and_connect(for_few, next(sources)),
+        "many": lambda: many.open_and_connect(for_many, next(sources)),
+        "told": lambda: few.open_and_connect(told, next(sources)),
+        "insert": lambda: _timed(lambda: inserting.post(next(sources))),
+        "nft": lambda: _timed(lambda: nft.run([_add(next(sources))])),
+    }
+
+
+def _prepare_nft(installation: Installation) -> Nft:
+    """A table without rules, with a set like ours."""
+    nft = Nft(installation.network.host.name)
+    kind = "type ipv4_addr . inet_proto . inet_service; flags timeout;"
+    nft.run([f"add table inet {_TABLE}", f"add set inet {_TABLE} open {{ {kind} }}"])
+    return nft
+
+
+def _add(address: str) -> str:
+    return f'add element inet {_TABLE} open {{ {address} . tcp . 22 timeout 2h comment "2030-01-01T00:00:00+00:00" }}'
+
+
+def _timed(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began

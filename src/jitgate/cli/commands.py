@@ -1,0 +1,36 @@
+"""The commands that speak to a server, as one application. `jitgate.main` adds those of this machine."""
+
+import typer
+
+from jitgate.cli import guardrails, machines, policies
+from jitgate.cli.activity import activity
+from jitgate.cli.grants import done, extend, ls, move, shorten
+from jitgate.cli.machines import disable, enable
+from jitgate.cli.open import OpenCommand, open_ports
+from jitgate.cli.proxy import proxy
+from jitgate.cli.ssh import ssh
+from jitgate.cli.whoami import whoami
+from jitgate.cli.why import why
+
+ACCESS, PROTECTION, RECORD = "Access", "Protection", "Record"
+# What follows the machine belongs to ssh.
+_PASSES_ON = {"allow_interspersed_args": False, "ignore_unknown_options": True, "allow_extra_args": True}
+
+app = typer.Typer()
+
+app.command("open", cls=OpenCommand, rich_help_panel=ACCESS)(open_ports)
+app.command(rich_help_panel=ACCESS, context_settings=_PASSES_ON)(ssh)
+app.command(rich_help_panel=ACCESS)(proxy)
+app.command(rich_help_panel=ACCESS)(ls)
+app.command(rich_help_panel=ACCESS)(done)
+app.command(rich_help_panel=ACCESS)(extend)
+app.command(rich_help_panel=ACCESS)(shorten)
+app.command(rich_help_panel=ACCESS)(move)
+app.command(rich_help_panel=ACCESS)(why)
+app.command(rich_help_panel=PROTECTION)(enable)
+app.command(rich_help_panel=PROTECTION)(disable)
+app.add_typer(machines.app, name="machine", rich_help_panel=PROTECTION)
+app.add_typer(policies.app, name="policy", rich_help_panel=PROTECTION)
+app.add_typer(guardrails.app, name="guardrail", rich_help_panel=PROTECTION)
+app.command(rich_help_panel=RECORD)(activity)
+app.command(rich_help_panel=RECORD)(whoami)

@@ -1,0 +1,92 @@
+"""Policies as files: reading them, writing them, and what a change would change."""
+
+import difflib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jitgate.cli.exits import Usage
+from jitgate.cli.server import Json
+
+STDIN = "-"
+LARGEST = 4 << 20
+_EXAMPLE = "policies: [{name: default, machines: [{id: web-1, ports: [{number: 22, maxDuration: PT3H}]}]}]"
+
+
+def read(file: str) -> list[tuple[str, Json]]:
+    """The policies in a file, each with its id or name. Raises Usage."""
+    try:
+        document = yaml.safe_load(_text(file))
+    except yaml.YAMLError as error:
+        raise Usage(f"{file} is not YAML: {error}") from None
+    policies = document.get("policies") if isinstance(document, dict) else None
+    if not isinstance(policies, list) or not policies:
+        raise Usage(f"{file} has no list of policies. It looks like this:\n{_EXAMPLE}")
+    found = [_policy(policy, f"policies[{index}]", file) for index, policy in enumerate(policies)]
+    names = [name.casefold() for name, _ in found]
+    if len(set(names)) < len(names):
+        raise Usage(f"{file} has a policy twice; the second would replace the first. Put its machines into one.")
+    return found
+
+
+def write(policies: list[Json]) -> str:
+    """Policies as a file that `policy apply` takes."""
+    kept = [{"id": policy["id"], **_body(policy)} for policy in policies]
+    return yaml.safe_dump({"policies": kept}, sort_keys=False, allow_unicode=False, width=1000)
+
+
+def difference(name: str, before: Json | None, after: Json | None) -> Iterator[str]:
+    """What a change would change, line by line; nothing if it would not. None: no such policy."""
+    yield from difflib.unified_diff(_lines(before), _lines(after), f"{name} (now)", f"{name} (then)", lineterm="")
+
+
+def lost_machines(before: Json | None, after: Json | None) -> list[str]:
+    """The machines that a change would leave without this protection."""
+    kept = {machine["id"].casefold() for machine in (after or {}).get("machines", ())}
+    return [machine["id"] for machine in (before or {}).get("machines", ()) if machine["id"].casefold() not in kept]
+
+
+def _policy(policy: Any, field: str, file: str) -> tuple[str, Json]:
+    if not isinstance(policy, dict) or not isinstance(policy.get("machines"), list):
+        raise Usage(f"{file}: {field} has no machines. A policy looks like this:\n{_EXAMPLE}")
+    if len({"id", "name"} & set(policy)) != 1:
+        raise Usage(f"{file}: {field} needs an id, or a name where machines outside the clouds are filed; not both.")
+    unknown = set(policy) - {"id", "name", "machines"}
+    if unknown:
+        raise Usage(f"{file}: {field} holds {', '.join(sorted(map(str, unknown)))}, which means nothing in a policy.")
+    return str(policy.get("id") or policy.get("name")), {"machines": policy["machines"]}
+
+
+def _text(file: str) -> str:
+    try:
+        text = sys.stdin.read(LARGEST + 1) if file == STDIN else _read(Path(file))
+    except OSError as error:
+        raise Usage(f"{file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise Usage(f"{file} is not UTF-8.") from None
+    if len(text) > LARGEST:
+        raise Usage(f"{file} is larger than {LARGEST >> 20} MiB.")
+    return text
+
+
+def _read(file: Path) -> str:
+    with file.open(encoding="utf-8") as opened:
+        return opened.read(LARGEST + 1)
+
+
+def _lines(policy: Json | None) -> list[str]:
+    if policy is None:
+        return []
+    return yaml.safe_dump(_body(policy), sort_keys=False, width=1000).splitlines()
+
+
+def _body(policy: Json) -> dict[str, Any]:
+    """What a policy says, without what the server knows about it and without what says nothing."""
+    return {"machines": [_without_nothing(machine) for machine in policy["machines"]]}
+
+
+def _without_nothing(machine: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in machine.items() if value is not None}

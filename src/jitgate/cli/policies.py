@@ -1,0 +1,235 @@
+"""`jitgate policy`: which ports are protected, and what may be asked for."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from jitgate.cli import completion, documents, words
+from jitgate.cli.exits import DIFFERENCE, NotThere, TimedOut, Usage
+from jitgate.cli.origin import ANYWHERE
+from jitgate.cli.screen import Screen
+from jitgate.cli.server import Json, Server, path
+from jitgate.cli.session import TABLE, DataDirOption, OutputOption, Session, session
+from jitgate.cli.text import plain
+from jitgate.cli.words import PortWord
+from jitgate.core import duration
+
+app = typer.Typer(help="Which ports are protected, and what may be asked for.", no_args_is_help=True)
+
+SETTLE_SECONDS = 30
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go ahead.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Protect a port even if that cuts off an established connection.")
+]
+
+
+@app.command("get")
+def get_policy(
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="[POLICY|MACHINE]", help="Without it: all.", autocompletion=completion.machines),
+    ] = None,
+    output: OutputOption = TABLE,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print policies, as a file that `policy apply` takes."""
+    with session(output, data_dir) as s:
+        found = _of(s.server, target) if target else list(s.server.pages("/policies"))
+        if not s.screen.data(found):
+            typer.echo(documents.write(found), nl=False)
+
+
+@app.command("set")
+def set_policy(
+    machine: Annotated[str, typer.Argument(metavar="MACHINE", autocompletion=completion.machines)],
+    ports: Annotated[list[str], typer.Argument(metavar="PORT...", help="22, 53/udp, ssh, rdp, winrm, winrms.")],
+    longest: Annotated[str, typer.Option("--max", help="The longest access.", metavar="TIME")] = "3h",
+    source: Annotated[
+        list[str] | None, typer.Option("--from", help="What may be asked for: a prefix, or any. May be repeated.")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option("--policy", help="In which policy; else the one that has it, or default.")
+    ] = None,
+    force: ForceOption = False,
+    yes: YesOption = False,
+    output: OutputOption = TABLE,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Protect ports of one machine, or change what may be asked for. Its other ports, and other machines, stay."""
+    with session(output, data_dir) as s:
+        rules = [_rule(words.needed_port(word), source or ["any"], longest) for word in ports]
+        shown = s.server.get(path("machines", machine))
+        before = _home(s.server, shown, policy)
+        after = _with(before["machines"], shown["id"], rules)
+        _apply(s, [(before["id"], {"machines": after})], yes=yes, force=force)
+
+
+@app.command("delete")
+def delete_policy(
+    target: Annotated[str, typer.Argument(metavar="POLICY|MACHINE", autocompletion=completion.machines)],
+    ports: Annotated[list[str] | None, typer.Argument(metavar="[PORT]...", help="Of a machine: only these.")] = None,
+    yes: YesOption = False,
+    output: OutputOption = TABLE,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Protect no longer: a whole policy, a machine in every policy, or single ports of a machine."""
+    with session(output, data_dir) as s:
+        found = _of(s.server, target)
+        machine = _machine_id(s.server, target)
+        if machine is None:
+            _delete(s, found[0], yes=yes)
+            return
+        numbers = [words.needed_port(word) for word in ports or ()]
+        changes = [(each["id"], {"machines": _without(each["machines"], machine, numbers)}) for each in found]
+        _apply(s, changes, yes=yes, force=False)
+
+
+@app.command("apply")
+def apply_policies(
+    file: Annotated[
+        str, typer.Option("--file", "-f", help="A file of policies; - for standard input.", metavar="FILE")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and nothing else; exit code 2 if anything would.")
+    ] = False,
+    yes: YesOption = False,
+    force: ForceOption = False,
+    output: OutputOption = TABLE,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Make policies say what a file says, after showing the difference. Policies that are not in it stay."""
+    with session(output, data_dir) as s:
+        _apply(s, documents.read(file), yes=yes, force=force, dry_run=dry_run)
+
+
+# --- parts of these ----------------------------------------------------------------------------------
+
+
+def _of(server: Server, target: str) -> list[Json]:
+    """The policies that a name, an id or a machine stands for. Raises NotThere."""
+    machine = _machine_id(server, target)
+    if machine is None:
+        return [server.get(path("policies", target))]
+    covering = server.get(path("machines", machine))["policies"]
+    if not covering:
+        raise NotThere(f"No policy covers {plain(target)}. `jitgate enable {plain(target)}` protects it.")
+    return [server.get(path("policies", policy)) for policy in covering]
+
+
+def _machine_id(server: Server, target: str) -> str | None:
+    """The id of the machine that a word stands for; None: it stands for a policy."""
+    if "/jitnetworkaccesspolicies/" in target.casefold():
+        return None
+    try:
+        return str(server.get(path("machines", target))["id"])
+    except NotThere:
+        return None
+
+
+def _home(server: Server, machine: Json, named: str | None) -> Json:
+    """The policy that has a machine, or shall have it, as it is now. Raises Usage."""
+    covering = machine["policies"]
+    if named is None and len(covering) > 1:
+        raise Usage(f"{machine['name']} is in several policies. Say which: --policy {' or '.join(covering)}")
+    wanted = named or (covering[0] if covering else _default(machine))
+    try:
+        return server.get(path("policies", wanted))
+    except NotThere:
+        return {"id": wanted, "machines": []}
+
+
+def _default(machine: Json) -> str:
+    """The policy of a machine's group and location that `enable` puts it into, too."""
+    group = machine["id"].rpartition("/providers/")[0]
+    return f"{group}/providers/Microsoft.Security/locations/{machine['location']}/jitNetworkAccessPolicies/default"
+
+
+def _rule(word: PortWord, sources: Sequence[str], longest: str) -> dict[str, Any]:
+    return {
+        "number": word.number,
+        "protocol": word.protocol or "*",
+        "sources": ["*" if source.lower() in ANYWHERE else source for source in sources],
+        "maxDuration": duration.parse_short(longest, "--max").text,
+    }
+
+
+def _with(machines: Sequence[Json], wanted: str, rules: Sequence[Json]) -> list[Json]:
+    """The machines of a policy, with rules of one of them added or replaced."""
+    found = next((each for each in machines if _is(each, wanted)), None)
+    numbers = {rule["number"] for rule in rules}
+    kept = [rule for rule in found["ports"] if rule["number"] not in numbers] if found else []
+    changed = {**(found or {"id": wanted}), "ports": [*kept, *rules]}
+    return [changed if each is found else each for each in machines] + ([] if found else [changed])
+
+
+def _without(machines: Sequence[Json], wanted: str, ports: Sequence[PortWord]) -> list[Json]:
+    """The machines of a policy, without one of them, or without some of its ports."""
+    numbers = {word.number for word in ports}
+    kept = []
+    for each in machines:
+        rules = [rule for rule in each["ports"] if numbers and rule["number"] not in numbers]
+        if not _is(each, wanted):
+            kept.append(each)
+        elif rules:
+            kept.append({**each, "ports": rules})
+    return kept
+
+
+def _is(machine: Json, wanted: str) -> bool:
+    return bool(machine["id"].casefold() == wanted.casefold())
+
+
+def _apply(s: Session, changes: Sequence[tuple[str, Json]], *, yes: bool, force: bool, dry_run: bool = False) -> None:
+    """Show what would change; go ahead if that is wanted; wait until the firewalls hold it."""
+    changed = [(name, body) for name, body in changes if _show_difference(s, name, body)]
+    if dry_run:
+        s.screen.data([name for name, _ in changed])
+        raise typer.Exit(DIFFERENCE if changed else 0)
+    if changed:
+        _go_ahead(s.screen, yes=yes)
+    kept = [
+        s.server.put(path("policies", name), body, force=force or None, wait=SETTLE_SECONDS) for name, body in changed
+    ]
+    if not s.screen.data(kept):
+        s.screen.say(f"{len(kept)} of {len(changes)} policies changed." if kept else "Nothing to change.")
+    late = [policy["name"] for policy in kept if not policy["settled"]]
+    if late:
+        raise TimedOut(
+            f"No answer yet from every firewall of {', '.join(late)}. `jitgate machine ls` shows when it has."
+        )
+
+
+def _show_difference(s: Session, name: str, body: Json) -> bool:
+    """Say what a change would change, which machines it would lose; whether it changes anything."""
+    try:
+        before = s.server.get(path("policies", name))
+    except NotThere:
+        before = None
+    after = s.server.put(path("policies", name), body, dryRun=True)
+    lines = list(documents.difference(after["name"], before, after))
+    _print_difference(s.screen, lines)
+    for machine in documents.lost_machines(before, after):
+        s.screen.note(f"{machine} would lose this protection, and the grants that hang on it.", "bold red")
+    return bool(lines)
+
+
+def _print_difference(screen: Screen, lines: Sequence[str]) -> None:
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for line in lines:
+        screen.note(line, colours.get(line[:1], ""))
+
+
+def _delete(s: Session, policy: Json, *, yes: bool) -> None:
+    _print_difference(s.screen, list(documents.difference(policy["name"], policy, None)))
+    for machine in documents.lost_machines(policy, None):
+        s.screen.note(f"{machine} would lose this protection, and the grants that hang on it.", "bold red")
+    _go_ahead(s.screen, yes=yes)
+    s.server.delete(path("policies", policy["id"]))
+    if not s.screen.data({"id": policy["id"], "deleted": True}):
+        s.screen.say(f"{policy['name']} is gone.")
+
+
+def _go_ahead(screen: Screen, *, yes: bool) -> None:
+    if not yes and not screen.confirm("Go ahead?"):
+        raise Usage("Nothing was changed. Say yes, or give --yes where nobody can be asked.")

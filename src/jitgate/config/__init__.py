@@ -1,0 +1,192 @@
+"""``jitgate.toml``: what an installation may choose. Read once, at start, into values that do not change.
+
+Whatever is not understood is refused: a setting that was misspelt must not silently mean its default.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from jitgate.config.table import (
+    Table,
+    read_addresses,
+    read_longest_access,
+    read_namespace,
+    read_prefixes,
+    read_tags,
+    read_text,
+    read_texts,
+    read_whole,
+)
+from jitgate.core.errors import Invalid
+from jitgate.core.policy import LONGEST_ACCESS
+from jitgate.core.prefixes import Prefix
+from jitgate.core.resource_id import check_name, check_resource_group, check_subscription, key
+
+LARGEST_BODY = 512 * 1024
+_MOST_HISTORY_DAYS = 3650
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where machines outside the clouds are filed. `subscription`: None for the one made at first start."""
+
+    subscription: str | None = None
+    resource_group: str = "jitgate"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The web server.
+
+    `trusted_proxies`  whose word about the caller's address is taken
+    `allowed_hosts`    names that clients may call the server by, besides its own
+    `max_body`         the largest request, in bytes
+    """
+
+    trusted_proxies: tuple[Prefix, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    max_body: int = LARGEST_BODY
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Limits on what policies may say, and how long ended requests stay listed."""
+
+    history: timedelta = timedelta(days=30)
+    longest_access: timedelta = LONGEST_ACCESS
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`url`: None for the SQLite file in the data directory."""
+
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A Linux machine, or a network namespace, whose firewall the local agent holds.
+
+    `namespace`     None: the machine that jitgate runs on
+    `always_allow`  sources that no protection ever shuts out
+    `addresses`     told to people as where to connect; empty: what the agent finds
+    """
+
+    name: str
+    namespace: str | None = None
+    always_allow: tuple[Prefix, ...] = ()
+    addresses: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file."""
+
+    hosts: tuple[Host, ...]
+    installation: Installation = field(default_factory=Installation)
+    server: Server = field(default_factory=Server)
+    access: Access = field(default_factory=Access)
+    store: Store = field(default_factory=Store)
+
+
+def read(path: Path, this_machine: str) -> Config:
+    """The configuration in a file. `this_machine` is protected under that name unless hosts are listed.
+
+    Raises Invalid, naming the setting.
+    """
+    try:
+        return parse(path.read_text(encoding="utf-8"), this_machine)
+    except UnicodeDecodeError as error:
+        raise Invalid(path.name, f"byte {error.start} is not UTF-8", allowed="TOML, which is UTF-8 text") from None
+    except OSError as error:
+        raise Invalid(
+            str(path), f"it cannot be read: {error.strerror}", allowed="a file that jitgate may read"
+        ) from None
+
+
+def parse(text: str, this_machine: str) -> Config:
+    """The configuration in a TOML text. Raises Invalid, naming the setting."""
+    try:
+        table = Table(tomllib.loads(text), "")
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid("jitgate.toml", str(error), allowed="TOML, as on toml.io") from None
+    config = Config(
+        hosts=tuple(map(_host, table.tables("host"))) or (Host(this_machine),),
+        installation=_installation(table.table("installation")),
+        server=_server(table.table("server")),
+        access=_access(table.table("access")),
+        store=_store(table.table("store")),
+    )
+    table.finish()
+    _check_each_once(config.hosts)
+    return config
+
+
+def _installation(table: Table) -> Installation:
+    found = Installation(
+        subscription=table.take(
+            "subscription", None, lambda value, path: check_subscription(read_text(value, path), path)
+        ),
+        resource_group=table.take(
+            "resource_group", "jitgate", lambda value, path: check_resource_group(read_text(value, path), path)
+        ),
+    )
+    table.finish()
+    return found
+
+
+def _server(table: Table) -> Server:
+    found = Server(
+        trusted_proxies=table.take("trusted_proxies", (), read_prefixes),
+        allowed_hosts=table.take("allowed_hosts", (), read_texts),
+        max_body=table.take("max_body", LARGEST_BODY, lambda value, path: read_whole(value, path, 1 << 16, 1 << 26)),
+    )
+    table.finish()
+    return found
+
+
+def _access(table: Table) -> Access:
+    found = Access(
+        history=timedelta(
+            days=table.take("history_days", 30, lambda value, path: read_whole(value, path, 1, _MOST_HISTORY_DAYS))
+        ),
+        longest_access=table.take("longest_access", LONGEST_ACCESS, read_longest_access),
+    )
+    table.finish()
+    return found
+
+
+def _store(table: Table) -> Store:
+    found = Store(url=table.take("url", None, read_text))
+    table.finish()
+    return found
+
+
+def _host(table: Table) -> Host:
+    found = Host(
+        name=table.require("name", lambda value, path: check_name(read_text(value, path), path)),
+        namespace=table.take("namespace", None, read_namespace),
+        always_allow=table.take("always_allow", (), read_prefixes),
+        addresses=table.take("addresses", (), read_addresses),
+        tags=table.take("tags", {}, read_tags),
+    )
+    table.finish()
+    return found
+
+
+def _check_each_once(hosts: tuple[Host, ...]) -> None:
+    """Two hosts of one name could not be told apart, and two in one namespace would fight over its firewall."""
+    names: dict[str, int] = {}
+    namespaces: dict[str | None, int] = {}
+    for index, host in enumerate(hosts):
+        earlier = names.setdefault(key(host.name), index)
+        if earlier != index:
+            raise Invalid(f"host[{index}].name", f"{host.name!r} is already host[{earlier}]", allowed="each name once")
+        earlier = namespaces.setdefault(host.namespace, index)
+        if earlier != index:
+            what = host.namespace or "the machine itself"
+            raise Invalid(f"host[{index}].namespace", f"{what} is already host[{earlier}]", allowed="each place once")

@@ -1,0 +1,39 @@
+"""The file that is written at first start: every setting with its default, as a comment."""
+
+FIRST_TEXT = """\
+# The settings of this jitgate installation. Read at start; a line that begins with # shows a default.
+
+[installation]
+# Machines outside the clouds are known under this subscription and resource group. Do not change them later:
+# policies name machines by them. Without it: the subscription that was made up at first start.
+# subscription = "00000000-0000-0000-0000-000000000000"
+# resource_group = "jitgate"
+
+[server]
+# Proxies in front of jitgate, by address or prefix: only their word about a caller's address is taken.
+# trusted_proxies = []
+# Names that clients may call the server by, besides localhost, this machine's name and the listening address.
+# allowed_hosts = []
+# The largest request, in bytes.
+# max_body = 524288
+
+[access]
+# How many days ended requests stay listed.
+# history_days = 30
+# The longest access that a policy may allow, 5m to 30d.
+# longest_access = "24h"
+
+[store]
+# Where the records are: the file jitgate.db beside this one, unless a URL is given.
+# url = "postgresql+psycopg://…"
+
+# The machines whose firewall this jitgate holds: the machine that it runs on, unless others are listed.
+# Being listed changes nothing on a machine; `jitgate enable NAME` protects it.
+#
+# [[host]]
+# name = "web-1"
+# namespace = "web-1"               # a network namespace of this machine (ip netns list); without it: all of it
+# always_allow = ["192.0.2.10"]     # sources that are never shut out
+# addresses = ["203.0.113.5"]       # where people connect to; without it: what the machine has
+# tags = { team = "web" }
+"""

@@ -1,0 +1,1 @@
+"""Who somebody is, and by what that is proven."""

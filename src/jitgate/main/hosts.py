@@ -1,0 +1,104 @@
+"""What the agent tells the server, put where it belongs: machines, the record, and the scopes to look at again."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from jitgate import audit
+from jitgate.audit import Actor, Event, Operation, Outcome
+from jitgate.connectors.base import ConnectorError
+from jitgate.connectors.hosts.connector import NAME, HostsConnector
+from jitgate.connectors.hosts.messages import Happened, Kind
+from jitgate.core.errors import Unavailable
+from jitgate.core.machine import Machine
+from jitgate.service import machines
+from jitgate.service.base import Service
+from jitgate.store import activity, scopes
+from jitgate.store.activity import Filter
+from jitgate.store.database import Tx
+
+LOOK_EVERY_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
+
+_OPERATIONS = {
+    Kind.REPAIRED: Operation.FIREWALL_REPAIR,
+    Kind.RELEASED: Operation.FIREWALL_RELEASE,
+    Kind.PROTECTED: Operation.FIREWALL_PROTECT,
+}
+
+_log = structlog.get_logger(__name__)
+
+
+class HostEvents:
+    """Takes over what happens on hosts. `connector` is set before the first event."""
+
+    connector: HostsConnector
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._known: Sequence[Machine] = ()
+
+    async def happened(self, event: Happened) -> None:
+        """Returns when it is safely on record."""
+        while True:
+            try:
+                await self._take_in(event)
+                return
+            except Unavailable as error:
+                _log.error("the database does not answer; trying again", error=error.message)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def look_regularly(self) -> None:
+        """See, for ever, whether machines have changed: addresses, and namespaces that come and go."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            try:
+                await self._take_over_machines()
+            except (ConnectorError, Unavailable) as error:
+                _log.warning("machines could not be looked at", error=error.message)
+
+    async def _take_in(self, event: Happened) -> None:
+        match event.kind:
+            case Kind.CONNECTED:
+                _log.info("the agent is connected")
+                await self._take_over_machines()
+                await self._service.store.write(sweep_all)
+            case Kind.ANSWERED:
+                await self._service.store.write(lambda tx: scopes.wake(tx, event.scope))
+            case _:
+                _log.warning("a host changed by itself", scope=event.scope, kind=str(event.kind), detail=event.detail)
+                await self._service.store.write(lambda tx: note(tx, event))
+
+    async def _take_over_machines(self) -> None:
+        found = await self.connector.discover()
+        if found != self._known:
+            await machines.take_over(self._service, found, NAME)
+        self._known = found
+
+
+def note(tx: Tx, event: Happened) -> None:
+    """Put it on record, once, and have the whole scope compared with what it should hold."""
+    if event.record and activity.newest(tx, Filter(correlation=event.record), most=1):
+        return
+    if event.kind in _OPERATIONS:
+        audit.record(tx, [_event(event)])
+    scopes.sweep_soon(tx, [event.scope])
+
+
+def sweep_all(tx: Tx) -> None:
+    """A new agent holds what its predecessor left in the kernel; compare everything."""
+    scopes.all_due(tx, [NAME])
+    for scope in scopes.due(tx, [NAME], limit=1_000_000):
+        tx.wake(scope)
+
+
+def _event(event: Happened) -> Event:
+    return Event(
+        _OPERATIONS[event.kind],
+        Outcome.SUCCEEDED,
+        event.scope,
+        Actor(name=event.by) if event.by else audit.ITSELF,
+        correlation=event.record,
+        properties={"detail": event.detail, "at": event.at.isoformat(timespec="milliseconds"), "reason": event.why},
+    )

@@ -1,0 +1,173 @@
+"""The server: the one place where everything is put together."""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from jitgate import audit, telemetry
+from jitgate.audit import Event, Operation, Outcome
+from jitgate.clock import SystemClock
+from jitgate.connectors.hosts import connector
+from jitgate.connectors.hosts.connector import HostsConnector, Told
+from jitgate.core import prefixes
+from jitgate.identity.bootstrap import bootstrap
+from jitgate.main.hosts import HostEvents
+from jitgate.ops import directory
+from jitgate.ops.directory import DataDirectory
+from jitgate.ops.supervisor import READY
+from jitgate.reconcile import Reconciler
+from jitgate.service.base import Service, Settings
+from jitgate.store.database import Store, Tx
+from jitgate.store.principals import Account
+from jitgate.trust import certificates
+from jitgate.trust.certificates import LOOPBACK, Certificates
+from jitgate.web.app import create_app
+
+_RENEWAL_EVERY_SECONDS = 12 * 3600.0
+_DRAIN_SECONDS = 5
+_MOST_LINKS = 8
+
+_log = structlog.get_logger(__name__)
+
+
+class WebServer(uvicorn.Server):
+    """Says when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+class House:
+    """One server process. Raises JitgateError while it is built, if something in the data directory is wrong."""
+
+    def __init__(self, data_dir: Path, listening: socket.socket) -> None:
+        telemetry.configure()
+        self._listening = listening
+        self._directory = DataDirectory(data_dir)
+        self._settings = directory.read_settings(self._directory)
+        self._clock = SystemClock()
+        self._names = _names(listening.getsockname()[0], self._settings.server.allowed_hosts)
+        self._certificates = self._ensure_certificates()
+        self._store = Store.open(self._directory.database_url(self._settings), self._clock)
+
+    def serve(self, control: socket.socket) -> None:
+        """Serve until a signal, or until the supervisor is gone."""
+        config = uvicorn.Config("", log_config=None)
+        try:
+            with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+                runner.run(self._serve(control))
+        finally:
+            self._store.close()
+
+    async def _serve(self, control: socket.socket) -> None:
+        installation = await bootstrap(self._store, self._directory.path, _owner_on_record)
+        service = Service(self._store, self._clock, self._service_settings(installation.subscription))
+        events = HostEvents(service)
+        hosts = self._hosts(service.settings, events)
+        replica = directory.replica_name(self._directory)
+        reconciler = Reconciler(self._store, self._clock, {connector.NAME: hosts}, owner=replica)
+        web = self._web(service, control)
+        async with asyncio.TaskGroup() as tasks:
+            reconciling = tasks.create_task(reconciler.run())
+            aside = [
+                tasks.create_task(events.look_regularly()),
+                tasks.create_task(self._renew_certificates(web.config)),
+                tasks.create_task(_take_links(control, hosts, web)),
+            ]
+            await web.serve(sockets=[self._listening])
+            for task in aside:
+                task.cancel()
+            reconciler.stop()
+            await reconciling
+        await hosts.close()
+
+    def _service_settings(self, subscription: str) -> Settings:
+        chosen = self._settings
+        return Settings(
+            subscription=chosen.installation.subscription or subscription,
+            resource_group=chosen.installation.resource_group,
+            history=chosen.access.history,
+            longest_access=chosen.access.longest_access,
+        )
+
+    def _hosts(self, settings: Settings, events: HostEvents) -> HostsConnector:
+        told = {host.name: Told(host.addresses, host.tags) for host in self._settings.hosts}
+        hosts = HostsConnector(settings.subscription, settings.resource_group, self._clock, events.happened, told)
+        events.connector = hosts
+        return hosts
+
+    def _web(self, service: Service, control: socket.socket) -> WebServer:
+        chosen = self._settings.server
+        app = create_app(
+            service,
+            trusted_proxies=[prefixes.network(prefix) for prefix in chosen.trusted_proxies],
+            allowed_hosts=self._names,
+            max_body=chosen.max_body,
+        )
+        config = uvicorn.Config(
+            app,
+            ssl_certfile=self._certificates.server,
+            log_config=None,
+            access_log=False,  # It would hold query strings; what was asked for is in the activity log.
+            proxy_headers=False,  # Who is believed about a caller's address is decided in one place of our own.
+            server_header=False,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+        return WebServer(config, lambda: control.send(READY))
+
+    def _ensure_certificates(self) -> Certificates:
+        return certificates.ensure(self._directory.path, self._names, self._clock.wall())
+
+    async def _renew_certificates(self, config: uvicorn.Config) -> None:
+        while True:
+            await asyncio.sleep(_RENEWAL_EVERY_SECONDS)
+            renewed = await asyncio.to_thread(self._ensure_certificates)
+            if renewed.renewed and config.ssl is not None:
+                config.ssl.load_cert_chain(renewed.server)
+                _log.info("the server's certificate was renewed", expires=str(renewed.expires_at))
+
+
+async def _take_links(control: socket.socket, hosts: HostsConnector, web: WebServer) -> None:
+    """Take each link to an agent that the supervisor hands over. When the supervisor is gone, so are we."""
+    readable = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    control.setblocking(False)
+    loop.add_reader(control.fileno(), readable.set)
+    try:
+        while not web.should_exit:
+            await readable.wait()
+            readable.clear()
+            with contextlib.suppress(BlockingIOError):
+                data, descriptors, *_ = socket.recv_fds(control, 64, _MOST_LINKS)
+                if not data:
+                    _log.warning("the supervisor is gone; ending")
+                    web.should_exit = True
+                for descriptor in descriptors:
+                    await hosts.attach(socket.socket(fileno=descriptor))
+    finally:
+        loop.remove_reader(control.fileno())
+
+
+def _names(listening_on: str, allowed: tuple[str, ...]) -> list[str]:
+    """What clients may call this server. Beyond loopback, that is this machine's name too."""
+    address = ipaddress.ip_address(listening_on.partition("%")[0])
+    own = [] if address.is_loopback else [socket.gethostname()]
+    if not address.is_unspecified:
+        own.append(str(address))
+    return list(dict.fromkeys(name.lower() for name in [*LOOPBACK, *own, *allowed]))
+
+
+def _owner_on_record(tx: Tx, account: Account) -> None:
+    made = Event(Operation.PRINCIPAL_CREATE, Outcome.SUCCEEDED, account.name, properties={"kind": account.kind})
+    audit.record(tx, [made])

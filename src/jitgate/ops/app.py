@@ -1,0 +1,131 @@
+"""The commands that work on this very machine, without asking a server."""
+
+import json
+import os
+import pwd
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jitgate.clock import SystemClock
+from jitgate.core.errors import JitgateError
+from jitgate.ops.directory import DataDirectory
+from jitgate.ops.serve import DEFAULT_LISTEN
+
+SYSTEM_DIR = Path("/var/lib/jitgate")
+_CANNOT = 2
+
+DataDir = Annotated[
+    Path,
+    typer.Option(envvar="JITGATE_DATA_DIR", help="Where everything is kept that an installation needs or makes."),
+]
+HostName = Annotated[str | None, typer.Argument(help="One of the hosts in jitgate.toml; without it: all of them.")]
+Why = Annotated[str, typer.Option("--why", "-m", help="The reason, for the record.")]
+
+host = typer.Typer(help="Break glass: the hosts of this machine, without a server.", no_args_is_help=True)
+
+
+class Output(StrEnum):
+    """For whom."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add them to the command root."""
+    app.command("serve")(serve)
+    app.add_typer(host, name="host")
+    app.command("demo")(demo)
+
+
+def serve(
+    data_dir: DataDir = SYSTEM_DIR,
+    listen: Annotated[str, typer.Option(help="Where to accept clients, as HOST:PORT.")] = DEFAULT_LISTEN,
+) -> None:
+    """Run jitgate: the server, and the agent that holds this machine's firewall. Ends with Ctrl-C."""
+    from jitgate.ops import serve as serving
+
+    with _refusals_told():
+        raise typer.Exit(serving.serve(data_dir, listen))
+
+
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the last step; exit code 0 if every step held.")
+    ] = False,
+) -> None:
+    """Show it: two machines, a real firewall, real connections, and every process killed."""
+    from jitgate.ops.demo import rootless, story
+
+    with _refusals_told():
+        rootless.become_root()
+        held = story.tell(once=once)
+    raise typer.Exit(0 if held else 1)
+
+
+@host.command("release")
+def release(name: HostName = None, why: Why = "", data_dir: DataDir = SYSTEM_DIR) -> None:
+    """Open everything that jitgate holds shut on a host, until it is protected again. It goes on record."""
+    for found, _ in _order(data_dir, name, why, release=True):
+        print(f"{found}: released. Nothing is held shut by jitgate until `jitgate host protect`.")
+
+
+@host.command("protect")
+def protect(name: HostName = None, why: Why = "", data_dir: DataDir = SYSTEM_DIR) -> None:
+    """Hold a host shut again, after a release. It goes on record."""
+    for found, done in _order(data_dir, name, why, release=False):
+        print(f"{found}: protected again." if done else f"{found}: will be protected as soon as `jitgate serve` runs.")
+
+
+@host.command("status")
+def status(
+    name: HostName = None,
+    data_dir: DataDir = SYSTEM_DIR,
+    output: Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")] = Output.TEXT,
+) -> None:
+    """What stands in the kernel of each host now, read from there; needs no server."""
+    from jitgate.ops import hosts, report
+
+    agent = DataDirectory(data_dir).agent
+    with _refusals_told():
+        found = [hosts.status(agent, each, SystemClock()) for each in hosts.find(agent, name)]
+    if output is Output.JSON:
+        print(json.dumps(list(map(report.as_json, found)), indent=2))
+    else:
+        print("\n".join(line for each in found for line in report.as_text(each)))
+    if any(each.error for each in found):
+        raise typer.Exit(1)
+
+
+def _order(data_dir: Path, name: str | None, why: str, *, release: bool) -> Iterator[tuple[str, bool]]:
+    """Give the order to each host; its name, and whether it is carried out."""
+    from jitgate.connectors.hosts.orders import Order
+    from jitgate.ops import hosts
+
+    agent = DataDirectory(data_dir).agent
+    clock = SystemClock()
+    with _refusals_told():
+        for each in hosts.find(agent, name):
+            yield each.name, hosts.order(agent, each, Order(release, _who(), why, clock.wall()), clock)
+
+
+def _who() -> str:
+    """Who is at the keyboard, as far as can be told: the user, and whoever became that user by sudo."""
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    behind = os.environ.get("SUDO_USER", "")
+    return f"{user} (sudo by {behind})" if behind else user
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    try:
+        yield
+    except JitgateError as error:
+        print(f"jitgate: {error.message}", file=sys.stderr)
+        raise typer.Exit(_CANNOT) from None

@@ -1,0 +1,112 @@
+"""What a demo leaves in the system, found by the process id that is in every name.
+
+A demo removes its own traces when it ends. One that was killed with -9 could not; the next one does it.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from jitgate.connectors.hosts.netns import DIRECTORY as NAMESPACES
+
+_NAMESPACE = re.compile(r"jg-demo-(\d{1,10})-[a-z0-9-]+")
+_DIRECTORY = re.compile(r"jitgate-demo-(\d{1,10})-\w+")
+_OPTIONS = {"--data-dir", "--state"}
+_MAY_TAKE_SECONDS = 10.0
+
+
+def namespace(pid: int, name: str) -> str:
+    """What the demo with that process id calls a namespace."""
+    return f"jg-demo-{pid}-{name}"
+
+
+def make_directory(pid: int) -> Path:
+    """A directory for a demo's files, for its owner alone."""
+    return Path(tempfile.mkdtemp(prefix=f"jitgate-demo-{pid}-"))
+
+
+def sweep() -> None:
+    """Remove what demos have left that run no more. One that runs is left alone.
+
+    To be called before anything is made: what bears our own id then is of somebody who had it before us.
+    """
+    left = {pid for pid, _ in _namespaces()} | {pid for pid, _ in _directories()}
+    for pid in sorted(left):
+        if pid == os.getpid() or not _is_demo(pid):
+            remove(pid)
+
+
+def remove(pid: int) -> None:
+    """End every process of a demo but itself, and remove its namespaces and directories."""
+    names = [name for of, name in _namespaces() if of == pid]
+    directories = [directory for of, directory in _directories() if of == pid]
+    _end({*(found for each in directories for found in serving(each)), *(found for each in names for found in _in(each))})
+    for name in names:
+        _ip_netns("del", name)
+    for directory in directories:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def serving(directory: Path) -> list[int]:
+    """The processes of jitgate that work on a data directory at or below this one."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _serves(entry, directory)]
+
+
+def _serves(process: Path, directory: Path) -> bool:
+    words = _command_line(process)
+    named = (Path(value) for option, value in zip(words, words[1:], strict=False) if option in _OPTIONS)
+    return any(path.is_relative_to(directory) for path in named)
+
+
+def _is_demo(pid: int) -> bool:
+    """Whether that process is a demo. Another that has got its id since is none."""
+    words = _command_line(Path("/proc", str(pid)))
+    return any("jitgate" in word for word in words) and any(word == "demo" or ".demo." in word for word in words)
+
+
+def _command_line(process: Path) -> list[str]:
+    """A living process' command line; nothing for one that is gone, or that nobody has waited for yet."""
+    try:
+        return os.fsdecode((process / "cmdline").read_bytes()).split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _namespaces() -> Iterator[tuple[int, str]]:
+    for path in NAMESPACES.iterdir() if NAMESPACES.exists() else ():
+        if found := _NAMESPACE.fullmatch(path.name):
+            yield int(found[1]), path.name
+
+
+def _directories() -> Iterator[tuple[int, Path]]:
+    """Those that are our own: anybody may make directories beside them, and call them so."""
+    for path in Path(tempfile.gettempdir()).iterdir():
+        found = _DIRECTORY.fullmatch(path.name)
+        if found and path.lstat().st_uid == os.geteuid():
+            yield int(found[1]), path
+
+
+def _in(name: str) -> list[int]:
+    return [int(pid) for pid in _ip_netns("pids", name).split()]
+
+
+def _ip_netns(*arguments: str) -> str:
+    command = ["ip", "netns", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_MAY_TAKE_SECONDS).stdout
+
+
+def _end(pids: set[int]) -> None:
+    """Kill processes, and wait until they are gone."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    give_up = time.monotonic() + _MAY_TAKE_SECONDS
+    while any(_command_line(Path("/proc", str(pid))) != [] for pid in pids) and time.monotonic() < give_up:
+        time.sleep(0.01)

@@ -1,0 +1,61 @@
+"""``jitgate serve``: from a data directory and an address to running processes."""
+
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+from jitgate.core.errors import Invalid
+from jitgate.ops import directory
+from jitgate.ops.supervisor import Plan, Supervisor
+
+DEFAULT_LISTEN = "127.0.0.1:8443"
+_BACKLOG = 2048
+_ALLOWED = "HOST:PORT, for example 127.0.0.1:8443, [::1]:8443 or 0.0.0.0:443"
+
+
+def serve(data_dir: Path, listen: str) -> int:
+    """Serve until told to end; returns an exit code. Raises Invalid, Conflict."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
+    )
+    opened = directory.open_directory(data_dir)
+    lock = directory.lock(opened)
+    try:
+        settings = directory.read_settings(opened)
+        directory.take_up_hosts(opened, settings)
+        with _listen(listen) as listening:
+            plan = Plan(opened, url_of(listening), listening, lock)
+            return Supervisor(plan).run()
+    finally:
+        os.close(lock)
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host and port. Raises Invalid."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        raise Invalid("--listen", f"{text!r:.80} is not an address to listen on", allowed=_ALLOWED)
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def url_of(listening: socket.socket) -> str:
+    """Where clients on this machine reach it: loopback, when it listens on every address."""
+    host, port = listening.getsockname()[:2]
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if address.is_unspecified:
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"https://{address if address.version == 4 else f'[{address}]'}:{port}"
+
+
+def _listen(text: str) -> socket.socket:
+    host, port = parse_listen(text)
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise Invalid(
+            "--listen", f"{text} cannot be listened on: {error.strerror or error}", allowed=_ALLOWED
+        ) from error

@@ -1,0 +1,1 @@
+"""Secrets and certificates. The only room that imports cryptography."""

@@ -1,0 +1,1 @@
+"""The faces that speak HTTP. They turn JSON into the words of the core, and answers back into JSON."""

@@ -1,0 +1,9 @@
+"""The native REST face: what the contract cannot say, in jitgate's own words, below ``/api/v1``."""
+
+from fastapi import APIRouter
+
+from jitgate.web.api import activity, grants, guardrails, machines, policies, requests, whoami
+
+router = APIRouter(prefix="/api/v1")
+for family in (whoami, machines, requests, grants, policies, guardrails, activity):
+    router.include_router(family.router)

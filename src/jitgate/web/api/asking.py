@@ -1,0 +1,130 @@
+"""What a client of the native API asks for, and how that becomes an ask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import AwareDatetime, Field
+
+from jitgate.core import duration, policy, prefixes, resource_id
+from jitgate.core.access import (
+    LONGEST_JUSTIFICATION,
+    MOST_GRANTS,
+    MOST_SOURCES,
+    Ask,
+    MachineAsk,
+    PortAsk,
+    Span,
+    check_ask,
+)
+from jitgate.core.desired import Protocol
+from jitgate.core.errors import Invalid
+from jitgate.core.machine import Machine
+from jitgate.core.prefixes import Prefix
+from jitgate.service import machines
+from jitgate.service.base import Asker, Service
+from jitgate.web.api.forms import Form, Text, utc
+
+SOURCES = "Addresses, prefixes, or `*`. Left out: the address that the call comes from."
+
+
+class SpanForm(Form):
+    """How long: `duration` counted from opening, or until `endTimeUtc`. One of them."""
+
+    duration: Text | None = Field(default=None, examples=["PT2H"], description="ISO 8601.")
+    end_time_utc: AwareDatetime | None = Field(default=None, examples=["2030-01-01T12:00:00Z"])
+
+
+class PortForm(SpanForm):
+    """One port that is asked for."""
+
+    number: int = Field(examples=[22])
+    protocol: Protocol | None = Field(default=None, description="Left out: whatever the policy has for this number.")
+    sources: list[Text] | None = Field(
+        None,
+        examples=[["203.0.113.7"]],
+        description=SOURCES,
+        max_length=MOST_SOURCES,
+    )
+
+
+class MachineForm(Form):
+    """The ports that are asked for on one machine."""
+
+    id: Text = Field(examples=["web-1"], description="The machine's id, or any unique short name.")
+    ports: list[PortForm] = Field(max_length=policy.MOST_PORTS)
+
+
+class AskForm(Form):
+    """What is asked for. All of it is granted, or nothing is.
+
+    A port without `duration` and `endTimeUtc` is asked for as long as the policy allows.
+    """
+
+    machines: list[MachineForm] = Field(max_length=MOST_GRANTS)
+    justification: Text = Field(default="", examples=["INC-7"], max_length=LONGEST_JUSTIFICATION)
+    start_time_utc: AwareDatetime | None = Field(default=None, description="When access shall begin. Left out: now.")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An ask, and the machines that it names, by their UUID."""
+
+    ask: Ask
+    machines: Mapping[str, Machine]
+
+
+async def read(service: Service, asker: Asker, form: AskForm) -> Asked:
+    """An ask out of a body. Raises Invalid, and NotFound for a machine that nobody knows."""
+    found: dict[str, Machine] = {}
+    asks: list[MachineAsk] = []
+    for index, wanted in enumerate(form.machines):
+        field = f"machines[{index}]"
+        machine = await machines.resolve_machine(service, asker, wanted.id)
+        found[machine.uuid] = machine
+        ports = tuple(_port(port, f"{field}.ports[{at}]", asker.address) for at, port in enumerate(wanted.ports))
+        asks.append(MachineAsk(resource_id.parse_machine_id(machine.id, f"{field}.id"), ports, field))
+    start = None if form.start_time_utc is None else utc(form.start_time_utc, "startTimeUtc")
+    return Asked(check_ask(Ask(tuple(asks), form.justification, asker.address, start)), found)
+
+
+def span(form: SpanForm, field: str) -> Span | None:
+    """What was said about the end; None: nothing. Raises Invalid if it was said twice."""
+    if form.duration is not None and form.end_time_utc is not None:
+        raise Invalid(_under(field, "duration"), "both duration and endTimeUtc are given", allowed="one of the two")
+    if form.duration is not None:
+        return Span(duration=duration.parse(form.duration, _under(field, "duration")))
+    if form.end_time_utc is not None:
+        return Span(end=utc(form.end_time_utc, _under(field, "endTimeUtc")))
+    return None
+
+
+def needed_span(form: SpanForm) -> Span:
+    """The same where an end must be given. Raises Invalid."""
+    found = span(form, "")
+    if found is None:
+        raise Invalid("duration", "no new end is given", allowed="duration, which counts from now, or endTimeUtc")
+    return found
+
+
+def sources(given: list[str] | None, field: str, caller: Prefix | None) -> tuple[Prefix, ...]:
+    """The sources that were given, or the caller's address if none were. Raises Invalid."""
+    if given is not None:
+        return prefixes.parse_all(given, field)
+    if caller is None:
+        raise Invalid(field, "no source is given, and this call does not show its own", allowed="at least one")
+    return (caller,)
+
+
+def _port(form: PortForm, field: str, caller: Prefix | None) -> PortAsk:
+    return PortAsk(
+        number=policy.check_number(form.number, f"{field}.number"),
+        sources=sources(form.sources, f"{field}.sources", caller),
+        span=span(form, field),
+        protocol=form.protocol,
+        source_texts=None if form.sources is None else tuple(form.sources),
+        field=field,
+    )
+
+
+def _under(field: str, name: str) -> str:
+    return f"{field}.{name}" if field else name

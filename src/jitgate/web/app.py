@@ -1,0 +1,56 @@
+"""The application: all faces behind one gate.
+
+::
+
+    Exchange ─> Gate ─> BodyLimit ─> routes: ARM (jitgate.web.arm), native (jitgate.web.api), /healthz, /docs
+"""
+
+from collections.abc import Collection, Sequence
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from jitgate import __version__
+from jitgate.core.errors import JitgateError
+from jitgate.core.prefixes import Network
+from jitgate.service.base import Service
+from jitgate.web import api, arm, errors
+from jitgate.web.dependencies import service_of
+from jitgate.web.docs import docs
+from jitgate.web.errors import json_response
+from jitgate.web.exchange import Exchange
+from jitgate.web.gate import Gate
+from jitgate.web.limits import MOST_BODY, BodyLimit
+
+
+def create_app(
+    service: Service, *, trusted_proxies: Sequence[Network], allowed_hosts: Collection[str], max_body: int = MOST_BODY
+) -> FastAPI:
+    """The application, ready to be served over TLS.
+
+    `trusted_proxies`  whose forwarding headers are believed
+    `allowed_hosts`    the names and addresses, without ports, by which clients may call this server
+    `max_body`         bytes
+    """
+    app = FastAPI(title="jitgate", version=__version__, redirect_slashes=False, docs_url=None, redoc_url=None)
+    app.state.service = service
+    arm.add_routes(app)
+    app.include_router(api.router)
+    app.add_api_route("/healthz", healthz, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
+    app.add_exception_handler(JitgateError, errors.answer_refusal)
+    app.add_exception_handler(HTTPException, errors.answer_http_error)
+    app.add_exception_handler(RequestValidationError, errors.answer_validation_error)
+    # The last that is added is the outermost.
+    app.add_middleware(BodyLimit, most=max_body)
+    app.add_middleware(Gate, service=service, trusted_proxies=trusted_proxies, allowed_hosts=allowed_hosts)
+    app.add_middleware(Exchange)
+    return app
+
+
+async def healthz(request: Request) -> Response:
+    """Whether the server lives and its database answers."""
+    await service_of(request).store.read(lambda tx: tx.now)
+    return json_response({"status": "ok"})

@@ -1,0 +1,54 @@
+"""The gate before all routes: closed, but for a caller who is known, who meant this host, and whom no page of
+another site has sent.
+
+It stands before routing, so a route that is added tomorrow is behind it too, and a stranger cannot tell which
+routes exist.
+"""
+
+from collections.abc import Collection, Sequence
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from jitgate.core.errors import JitgateError
+from jitgate.core.prefixes import Network
+from jitgate.service.base import Service
+from jitgate.web.authentication import identify
+from jitgate.web.caller import caller_address
+from jitgate.web.errors import error_response
+from jitgate.web.sites import check_host, check_site
+
+OPEN_PATHS = frozenset({"/healthz", "/openapi.json", "/docs"})
+"""Whether the server lives, and the description of the API, which says no more than its source code does."""
+
+
+class Gate:
+    """Lets through who may ask, and says who it is: ``scope["state"]["asker"]``."""
+
+    def __init__(
+        self, app: ASGIApp, service: Service, trusted_proxies: Sequence[Network], allowed_hosts: Collection[str]
+    ) -> None:
+        self._app = app
+        self._service = service
+        self._trusted = tuple(trusted_proxies)
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in OPEN_PATHS):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._admit(scope, receive, send)
+        else:
+            # No route speaks WebSocket.
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            check_host(scope, self._hosts)
+            check_site(scope)
+            address = caller_address(scope, self._trusted)
+            state = scope["state"]
+            state["asker"] = await identify(self._service, scope, address, state["correlation"])
+        except JitgateError as error:
+            await error_response(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)

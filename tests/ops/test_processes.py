@@ -1,0 +1,185 @@
+"""What becomes of ports, people and processes when any of jitgate's processes dies."""
+
+import os
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.netns import ALICE4, ALICE4_SECOND, BOB4, HOST4, Listener, Network, echoes
+from tests.processes import Jitgate, until
+
+from jitgate.ops.privileges import held_capabilities
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.xdist_group("processes")]
+
+MACHINE = "web-1"
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    with Network() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def listener(network: Network) -> Iterator[Listener]:
+    with network.host.listen(22) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, network: Network, listener: Listener) -> Iterator[Jitgate]:
+    """One jitgate for all these tests, with port 22 of the host protected."""
+    with Jitgate(tmp_path_factory.mktemp("data"), {MACHINE: network.host.name}) as made:
+        made.enable(MACHINE)
+        yield made
+
+
+@pytest.fixture
+def running(shared: Jitgate) -> Jitgate:
+    """It runs, whatever the test before has done to it."""
+    return shared.start() if shared.supervisor.poll() is not None else shared
+
+
+def left(grant: dict[str, str]) -> float:
+    """Seconds until a grant's end."""
+    return (datetime.fromisoformat(grant["endTimeUtc"]) - datetime.now(UTC)).total_seconds()
+
+
+def assert_shuts_on_time(network: Network, grant: dict[str, str]) -> None:
+    """The port is open until just before the grant's end, and shut just after."""
+    assert network.alice.can_connect(HOST4, 22)
+    time.sleep(max(0.0, left(grant) - 0.4))
+    assert network.alice.can_connect(HOST4, 22)
+    time.sleep(max(0.0, left(grant) + 0.02))
+    assert not network.alice.can_connect(HOST4, 22)
+
+
+def test_the_web_process_holds_no_capability_and_can_get_none(running: Jitgate) -> None:
+    server, agent = running.pid("server"), running.pid("agent")
+    assert held_capabilities(agent), "or this proves nothing"
+    assert not held_capabilities(server)
+    status = Path(f"/proc/{server}/status").read_text()
+    assert "NoNewPrivs:\t1" in status
+
+
+def test_secrets_are_for_their_owner_alone(running: Jitgate) -> None:
+    assert stat.S_IMODE(running.directory.stat().st_mode) == 0o700
+    for name in ("owner.token", "ca.key", "server.pem", "jitgate.db"):
+        assert stat.S_IMODE((running.directory / name).stat().st_mode) == 0o600, name
+
+
+def test_the_token_is_not_in_the_log(running: Jitgate) -> None:
+    token = (running.directory / "owner.token").read_text().strip()
+    assert token.rpartition("_")[2] not in running.log.read_text()
+
+
+def test_a_second_serve_on_the_same_directory_is_refused_and_told_by_whom(running: Jitgate) -> None:
+    refused = running.run("serve", "--listen", "127.0.0.1:0")
+    assert refused.returncode == 2
+    assert str(running.supervisor.pid) in refused.stderr
+    assert "--data-dir" in refused.stderr
+
+
+def test_a_killed_agent_leaves_the_port_open_until_its_end_and_no_longer(running: Jitgate, network: Network) -> None:
+    grant = running.open(MACHINE, ALICE4, seconds=4)
+    former = running.pid("agent")
+    running.kill("agent")
+    assert_shuts_on_time(network, grant)
+    assert running.pid("agent") != former
+    assert not network.alice.can_connect(HOST4, 22, source=ALICE4_SECOND)
+
+
+def test_after_an_agent_was_killed_the_next_one_opens_ports(running: Jitgate, network: Network) -> None:
+    running.kill("agent")
+    running.open(MACHINE, BOB4, seconds=60)
+    assert network.bob.can_connect(HOST4, 22)
+
+
+def test_a_killed_server_comes_back_with_every_grant_it_had_committed(running: Jitgate, network: Network) -> None:
+    grant = running.open(MACHINE, ALICE4, seconds=4)
+    running.kill("server")
+    assert_shuts_on_time(network, grant)
+    assert until(lambda: running.grant(grant["id"])["state"] == "closed", "the grant is not closed")
+    assert running.grant(grant["id"])["reason"] == "expired"
+
+
+def test_a_release_opens_everything_and_goes_on_record_once(running: Jitgate, network: Network) -> None:
+    """Local root break-glass, with a living agent."""
+    assert not network.alice.can_connect(HOST4, 22)
+    done = running.run("host", "release", MACHINE, "-m", "locked out")
+    assert done.returncode == 0, done.stderr
+    assert network.alice.can_connect(HOST4, 22)
+    entry = until(lambda: running.activity("scopes/release"), "the release is not on record")[0]
+    assert entry["properties"]["reason"] == "locked out"
+    assert entry["caller"].startswith("root")
+    shown = until(lambda: running.machine(MACHINE), "gone")
+    until(lambda: not running.machine(MACHINE)["ports"][0]["protected"], f"still shown as shut: {shown}")  # type: ignore[index]
+
+
+def test_a_release_outlives_the_agent_and_is_not_recorded_again(running: Jitgate, network: Network) -> None:
+    running.kill("agent")
+    running.pid("agent")
+    running.call("GET", "/api/v1/machines")
+    assert network.alice.can_connect(HOST4, 22)
+    assert len(running.activity("scopes/release")) == 1
+
+
+def test_protecting_again_shuts_the_port_and_goes_on_record(running: Jitgate, network: Network) -> None:
+    done = running.run("host", "protect", MACHINE, "-m", "found the key")
+    assert done.returncode == 0, done.stderr
+    until(lambda: not network.alice.can_connect(HOST4, 22), "still open", 5)
+    assert (
+        until(lambda: running.activity("scopes/protect"), "not on record")[0]["properties"]["reason"] == "found the key"
+    )
+
+
+def test_a_release_is_carried_out_though_the_agent_hangs(running: Jitgate, network: Network) -> None:
+    os.kill(running.pid("agent"), signal.SIGSTOP)
+    done = running.run("host", "release", MACHINE, "-m", "the agent hangs")
+    assert done.returncode == 0, done.stderr
+    assert network.alice.can_connect(HOST4, 22)
+    until(lambda: len(running.activity("scopes/release")) == 2, "the release is not on record")
+    assert running.run("host", "protect", MACHINE).returncode == 0
+    until(lambda: not network.alice.can_connect(HOST4, 22), "still open", 5)
+
+
+def test_with_every_process_dead_a_port_shuts_on_time_and_the_next_start_goes_on(
+    running: Jitgate, network: Network
+) -> None:
+    """Cases CL1 and CL3; that a status needs no server is case HO7."""
+    grant = running.open(MACHINE, ALICE4, seconds=4)
+    running.kill_all()
+    told = running.run("host", "status", MACHINE)
+    assert f"tcp/22 from {ALICE4} for 0:00:0" in told.stdout, told.stdout + told.stderr
+    assert_shuts_on_time(network, grant)
+    running.start()
+    assert until(lambda: running.grant(grant["id"])["state"] == "closed", "the grant is not closed")
+    assert not network.alice.can_connect(HOST4, 22)
+
+
+def test_when_the_supervisor_dies_the_others_end_and_leave_the_firewall_as_it_is(
+    running: Jitgate, network: Network
+) -> None:
+    running.open(MACHINE, ALICE4, seconds=60)
+    running.supervisor.kill()
+    running.supervisor.wait()
+    until(lambda: not running.pids("server") and not running.pids("agent"), "somebody lives on", 10)
+    assert network.alice.can_connect(HOST4, 22)
+    assert not network.alice.can_connect(HOST4, 22, source=ALICE4_SECOND)
+
+
+def test_an_orderly_end_leaves_the_firewall_as_it_is(running: Jitgate, network: Network) -> None:
+    running.open(MACHINE, ALICE4, seconds=60)
+    with network.alice.connect(HOST4, 22, source=ALICE4) as session:
+        running.supervisor.terminate()
+        assert running.supervisor.wait(15) == 0
+        assert not running.pids("server")
+        assert not running.pids("agent")
+        assert not (running.directory / "server.json").exists()
+        assert echoes(session)
+    assert not network.alice.can_connect(HOST4, 22, source=ALICE4_SECOND)

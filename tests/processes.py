@@ -1,0 +1,176 @@
+"""A whole jitgate as its users run it: supervisor, server and agent, real processes on a real firewall.
+
+with Jitgate(tmp_path, {"web-1": network.host.name}) as jitgate:
+    jitgate.enable("web-1")
+    jitgate.open("web-1", ALICE4, seconds=4)
+    jitgate.kill("agent")
+"""
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+COMMAND = (sys.executable, "-c", "from jitgate.main import run; run()")
+_START_SECONDS = 30.0
+T = TypeVar("T")
+MODULES = {"agent": "jitgate.agent", "server": "jitgate.main.server"}
+
+
+class Jitgate:
+    """Started when entered; ended, however it has fared, when left. `log` is what it wrote to standard error."""
+
+    def __init__(
+        self,
+        directory: Path,
+        hosts: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self.directory = directory
+        self._command = command
+        self._environment = {**os.environ, **(environment or {})}
+        directory.mkdir(exist_ok=True)
+        listed = [f'[[host]]\nname = "{name}"\nnamespace = "{namespace}"\n' for name, namespace in hosts.items()]
+        if hosts:
+            (directory / "jitgate.toml").write_text("\n".join(listed))
+        self.log, self._said = directory / "log", directory / "said"
+
+    def start(self) -> Self:
+        """Start it, and wait for its line."""
+        before = self.said
+        with self.log.open("ab") as log, self._said.open("ab") as said:
+            command = [*self._command, "serve", "--data-dir", str(self.directory), "--listen", "127.0.0.1:0"]
+            self.supervisor = subprocess.Popen(command, stdout=said, stderr=log, env=self._environment)
+        until(lambda: self.said != before or self.supervisor.poll() is not None, "it does not start")
+        assert "is ready at" in self.said[len(before) :], self.log.read_text()
+        return self
+
+    @property
+    def said(self) -> str:
+        """What it wrote to standard output."""
+        return self._said.read_text() if self._said.exists() else ""
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.supervisor.poll() is None:
+            self.supervisor.terminate()
+        try:
+            self.supervisor.wait(20)
+        except subprocess.TimeoutExpired:
+            self.supervisor.kill()
+            self.supervisor.wait()
+        for name in MODULES:
+            for pid in self.pids(name):
+                os.kill(pid, signal.SIGKILL)
+
+    # --- its processes --------------------------------------------------------------------------------
+
+    def pids(self, name: str) -> list[int]:
+        """The living processes of that name which work on this directory."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes().decode().split("\0")
+                ours = MODULES[name] in words and any(word.startswith(str(self.directory)) for word in words)
+                if ours and "\nState:\tZ" not in (entry / "status").read_text():
+                    found.append(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return found
+
+    def pid(self, name: str) -> int:
+        """The process of that name, as soon as there is one."""
+        return until(lambda: self.pids(name), f"there is no {name}")[0]
+
+    def kill(self, name: str) -> None:
+        """End a process as ``kill -9`` does."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """Leave nothing alive."""
+        self.supervisor.kill()
+        for name in MODULES:
+            for pid in self.pids(name):
+                os.kill(pid, signal.SIGKILL)
+        self.supervisor.wait()
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A jitgate command on this directory."""
+        environment = {**self._environment, "JITGATE_DATA_DIR": str(self.directory)}
+        return subprocess.run(
+            [*COMMAND, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=60
+        )
+
+    # --- as its clients see it --------------------------------------------------------------------------
+
+    def client(self) -> httpx.Client:
+        """A client with the owner's token."""
+        url = json.loads((self.directory / "server.json").read_text())["url"]
+        token = (self.directory / "owner.token").read_text().strip()
+        context = ssl.create_default_context(cafile=str(self.directory / "ca.pem"))
+        return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, verify=context, timeout=30)
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """What the server answers, once it does."""
+
+        def ask() -> httpx.Response | None:
+            try:
+                with self.client() as client:
+                    return client.request(method, path, json=body)
+            except httpx.TransportError:
+                return None
+
+        answer = until(ask, "the server does not answer")
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def enable(self, name: str) -> None:
+        """Protect a machine with the defaults, and wait until it is."""
+        until(lambda: self.machine(name), f"{name} is not listed")
+        self.call("POST", "/api/v1/machines/enable?wait=20", {"machines": [name]})
+
+    def machine(self, name: str) -> dict[str, Any] | None:
+        listed = self.call("GET", "/api/v1/machines")["items"]
+        return next((each for each in listed if each["name"] == name), None)
+
+    def open(self, name: str, source: str, *, seconds: int, port: int = 22) -> dict[str, Any]:
+        """Open a port for a source, and wait until it is; the grant."""
+        ports = [{"number": port, "sources": [source], "duration": f"PT{seconds}S"}]
+        body = {"machines": [{"id": name, "ports": ports}], "justification": "test"}
+        grant: dict[str, Any] = self.call("POST", "/api/v1/requests?wait=20", body)["grants"][0]
+        assert grant["state"] == "open", grant
+        return grant
+
+    def grant(self, uid: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.call("GET", f"/api/v1/grants/{uid}")
+        return found
+
+    def activity(self, operation: str) -> Sequence[Mapping[str, Any]]:
+        """What is on record of an operation, newest first."""
+        items: list[dict[str, Any]] = self.call("GET", "/api/v1/activity")["items"]
+        return [item for item in items if item["operation"].endswith(operation)]
+
+
+def until(look: Callable[[], T | None], otherwise: str, seconds: float = _START_SECONDS) -> T:
+    """What `look` finds, as soon as it finds something."""
+    give_up = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < give_up, otherwise
+        time.sleep(0.05)
+    return found

@@ -1,0 +1,211 @@
+"""A whole jitgate on loopback: TLS, service, SQLite, reconciler, and a firewall in memory.
+
+    with Server(tmp_path) as server:
+        with server.client() as client:
+            client.get("/api/v1/whoami")
+
+The server runs in a thread of its own with a loop of its own; `server.call(coroutine)` runs something there.
+"""
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Collection, Coroutine, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+import httpx
+import uvicorn
+import uvloop
+
+from jitgate.clock import Clock, SystemClock
+from jitgate.connectors.memory import MemoryConnector
+from jitgate.core.machine import Machine, OperatingSystem
+from jitgate.core.prefixes import Network
+from jitgate.core.resource_id import machine_id
+from jitgate.identity.bootstrap import OWNER_TOKEN, bootstrap
+from jitgate.identity.credentials import TOKEN
+from jitgate.reconcile.loop import Reconciler
+from jitgate.service.base import Service, Settings
+from jitgate.service.machines import take_over
+from jitgate.store import principals
+from jitgate.store.database import Store, Tx
+from jitgate.store.principals import Credential
+from jitgate.store.schema import metadata
+from jitgate.trust import certificates, tokens
+from jitgate.web.app import create_app
+
+MACHINES = ("web-1", "web-2", "win-1")
+GROUP = "prod"
+HOSTS = ("localhost", "127.0.0.1", "::1")
+_START = 10.0
+T = TypeVar("T")
+
+
+class Server:
+    """Started when entered, gone when left. `directory` holds what a data directory holds.
+
+    `reconciles`  whether the firewall follows; if not, rows stay as the requests have left them
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        clock: Clock | None = None,
+        trusted_proxies: Sequence[Network] = (),
+        allowed_hosts: Collection[str] = HOSTS,
+        reconciles: bool = True,
+    ) -> None:
+        self.directory = directory
+        self.clock = clock or SystemClock()
+        self._trusted_proxies = trusted_proxies
+        self._allowed_hosts = allowed_hosts
+        self._reconciles = reconciles
+        self._thread = threading.Thread(target=self._run, name="jitgate-server")
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self.service: Service
+        self.connector: MemoryConnector
+        self.base_url = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._started.wait(_START), "the server did not start"
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._uvicorn.should_exit = True
+        self._thread.join()
+
+    # --- what tests ask for ---------------------------------------------------------------------------
+
+    @property
+    def ca(self) -> Path:
+        """The certificate authority that clients trust."""
+        return self.directory / "ca.pem"
+
+    @property
+    def token(self) -> str:
+        """The owner's."""
+        return (self.directory / OWNER_TOKEN).read_text().strip()
+
+    @property
+    def subscription(self) -> str:
+        return self.service.settings.subscription
+
+    def machine_id(self, name: str) -> str:
+        return machine_id(self.subscription, GROUP, name)
+
+    def client(self, token: str | None = None, **options: Any) -> httpx.Client:
+        """A client that trusts the server, with the owner's token unless told otherwise ("" for a stranger)."""
+        token = self.token if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        context = ssl.create_default_context(cafile=str(self.ca))
+        return httpx.Client(base_url=self.base_url, headers=headers, verify=context, timeout=30, **options)
+
+    def token_of(self, name: str, role: str = "", scope: str = "/") -> str:
+        """The token of a new principal, with a role or with none."""
+        token = tokens.make()
+
+        def add(tx: Tx) -> None:
+            account = principals.add(tx, uuid4().hex, name)
+            principals.add_credential(tx, Credential(token.id, account.uid, TOKEN, "", token.digest, tx.now))
+            if role:
+                principals.assign(tx, uuid4().hex, account.uid, role, scope)
+
+        self.call(self.service.store.write(add))
+        return token.text
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the server's loop, where its store and connector live."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_START)
+
+    def rows(self, *except_tables: str) -> dict[str, list[tuple[Any, ...]]]:
+        """Everything that is in the database, table by table: to see that nothing has changed."""
+        return self.call(self.service.store.read(lambda tx: _rows(tx, except_tables)))
+
+    # --- the thread -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            # uvloop, as in service: asyncio's own loop leaves Nagle's algorithm on where a socket was made
+            # beforehand, and each answer then waits 40 ms for an acknowledgement.
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - it is the test's, which gets it
+            self._failure = error
+        finally:
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        store = Store.open(f"sqlite:///{self.directory / 'jitgate.db'}", self.clock)
+        try:
+            await self._set_up(store)
+            await self._listen(store)
+        finally:
+            store.close()
+
+    async def _set_up(self, store: Store) -> None:
+        made = await bootstrap(store, self.directory, lambda _tx, _owner: None)
+        self.service = Service(store, self.clock, Settings(made.subscription, GROUP))
+        self.connector = MemoryConnector(self.clock, [self._machine(name) for name in MACHINES])
+        await take_over(self.service, await self.connector.discover(), self.connector.name)
+
+    def _machine(self, name: str) -> Machine:
+        """A machine with a firewall of its own."""
+        made = self.machine_id(name)
+        system = OperatingSystem.WINDOWS if name.startswith("win") else OperatingSystem.LINUX
+        uuid = str(uuid5(NAMESPACE_URL, made))
+        return Machine(uuid, made, name, system, "memory", "memory", f"memory/{name}", "westeurope", ("10.9.9.9",))
+
+    async def _listen(self, store: Store) -> None:
+        reconciler = Reconciler(store, self.clock, {"memory": self.connector}, "test")
+        reconciling = asyncio.create_task(reconciler.run()) if self._reconciles else None
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.base_url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+            self._uvicorn = _Uvicorn(self._config(), self._started)
+            await self._uvicorn.serve([listener])
+        if reconciling is not None:
+            reconciler.stop()
+            await reconciling
+
+    def _config(self) -> uvicorn.Config:
+        app = create_app(self.service, trusted_proxies=self._trusted_proxies, allowed_hosts=self._allowed_hosts)
+        # The real time, whatever clock the test has: it is compared by the client.
+        made = certificates.ensure(self.directory, HOSTS, SystemClock().wall())
+        return uvicorn.Config(
+            app,
+            ssl_certfile=str(made.server),
+            proxy_headers=False,
+            server_header=False,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=0,
+        )
+
+
+class _Uvicorn(uvicorn.Server):
+    """Tells when it is listening."""
+
+    def __init__(self, config: uvicorn.Config, started: threading.Event) -> None:
+        super().__init__(config)
+        self._listening = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening.set()
+
+
+def _rows(tx: Tx, except_tables: Collection[str]) -> dict[str, list[tuple[Any, ...]]]:
+    tables = [table for table in metadata.sorted_tables if table.name not in except_tables]
+    return {table.name: sorted((tuple(row) for row in tx.execute(table.select())), key=repr) for table in tables}
