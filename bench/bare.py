@@ -1,22 +1,21 @@
 """What jitgate is compared with: one POST that does one durable INSERT, through the same parts.
 
 ``python -m bench.bare DIRECTORY [--own-commit]`` serves it and prints its port. FastAPI on uvicorn with the same
-settings, TLS with a certificate of the same kind, the same store with the same prepared statements; but nobody is
+settings, TLS with a certificate of the same kind, the same store, a statement that is built once; but nobody is
 authenticated, nothing is decided, logged or put on record, and no firewall is touched.
 """
 
 import argparse
-import json
 import socket
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
+from pydantic import BaseModel
 from sqlalchemy import insert
 
 from jitgate.clock import SystemClock
 from jitgate.store.database import Store
-from jitgate.store.prepared import Prepared
 from jitgate.store.schema import meta
 from jitgate.store.writer import Writer
 from jitgate.trust import certificates
@@ -24,7 +23,14 @@ from jitgate.trust import certificates
 PATH = "/rows"
 BODY = '{"name": "@SOURCE@", "value": "one row"}'
 
-_insert = Prepared(insert(meta), ["name", "value"])
+_insert = insert(meta)
+
+
+class Row(BaseModel):
+    """What is inserted."""
+
+    name: str
+    value: str
 
 
 def create_app(store: Store) -> FastAPI:
@@ -32,10 +38,9 @@ def create_app(store: Store) -> FastAPI:
     app = FastAPI()
 
     @app.post(PATH, status_code=201)
-    async def add(request: Request) -> Response:
-        row = json.loads(await request.body())
-        await store.write(lambda tx: tx.run(_insert, [row]))
-        return Response(b"{}", 201, media_type="application/json")
+    async def add(row: Row) -> Row:
+        await store.write(lambda tx: tx.execute(_insert, {"name": row.name, "value": row.value}))
+        return row
 
     return app
 
@@ -58,7 +63,7 @@ def run() -> None:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=0,
+        timeout_graceful_shutdown=1,
     )
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
         print(listening.getsockname()[1], flush=True)

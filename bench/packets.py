@@ -18,10 +18,14 @@ from tests.netns import ALICE4, HOST4
 from bench.figures import Aim, Row, median, number
 from bench.installation import TALKERS, TRAFFIC, Installation
 
-_BATCH = 1000
+_BATCH = 250
+"""Packets in a call: so few that most calls are not interrupted, however busy the machine."""
 _PAYLOAD = b"x" * 18
 _STRANGERS = 50_000
 """Different sources of what is refused, so that the search does not always end in the same place."""
+
+_MOST = 0.98
+"""What must come through. A busy machine puts some of the work off, and then its queue may overflow."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -82,11 +86,13 @@ class Sender:
         self.refused = [Batch(packets[start : start + _BATCH]) for start in range(0, _STRANGERS, _BATCH)]
 
     def nanoseconds(self, batches: Sequence[Batch], count: int) -> float:
-        """What a packet costs, over so many batches."""
-        began = time.perf_counter_ns()
+        """What a packet costs: the median of so many batches."""
+        taken = []
         for number in range(count):
+            began = time.perf_counter_ns()
             batches[number % len(batches)].send(self._link)
-        return (time.perf_counter_ns() - began) / (count * _BATCH)
+            taken.append(time.perf_counter_ns() - began)
+        return median(taken) / _BATCH
 
     def arrived(self) -> int:
         """How many datagrams have come through the firewall, whether or not somebody read them."""
@@ -122,10 +128,10 @@ def _row(what: str, few: Sender, many: Sender, live: tuple[int, int], size: tupl
         ordered = [(few, 0), (many, 1)] if number_of_round % 2 else [(many, 1), (few, 0)]
         costs = {index: sender.nanoseconds(getattr(sender, what), batches) for sender, index in ordered}
         pairs.append((costs[0], costs[1]))
-    expected = rounds * batches * _BATCH if what == "accepted" else 0
     for sender, earlier in zip((few, many), before, strict=True):
-        if sender.arrived() - earlier != expected:
-            raise RuntimeError(f"{sender.arrived() - earlier} packets of {expected} came through")
+        came, sent = sender.arrived() - earlier, rounds * batches * _BATCH
+        if came if what == "refused" else came < sent * _MOST:
+            raise RuntimeError(f"{came} of {sent} packets that should have been {what} came through")
     less, more = median([pair[0] for pair in pairs]), median([pair[1] for pair in pairs])
     return Row(
         f"a packet that is {what}, {live[1]:,} live grants",

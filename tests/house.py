@@ -100,6 +100,10 @@ class House:
         """Reconcile until nothing is due; the number of passes."""
         return await self.reconciler.reconcile_all_due()
 
+    async def due(self) -> list[str]:
+        """The scopes that are to be looked at now."""
+        return await self.store.read(lambda tx: scopes.due(tx, self.connectors, 1000))
+
     async def pass_time(self, by: timedelta) -> None:
         """Let time pass, and let the reconciler see it."""
         self.clock.advance(by)

@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-COMMAND = (sys.executable, "-c", "from jitgate.main import run; run()")
+COMMAND = (sys.executable, "-P", "-m", "jitgate.main")
 _START_SECONDS = 30.0
 T = TypeVar("T")
 MODULES = {"agent": "jitgate.agent", "server": "jitgate.main.server"}

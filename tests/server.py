@@ -189,6 +189,7 @@ class Server:
             proxy_headers=False,
             server_header=False,
             log_config=None,
+            log_level="critical",
             access_log=False,
             timeout_graceful_shutdown=0,
         )

@@ -1,8 +1,9 @@
-"""Numbered places where a test may kill the process as ``kill -9`` would.
+"""Named places where a test may kill the process as ``kill -9`` would.
 
-``JITGATE_FAILPOINT=name:3`` ends the process at the third time that it reaches the failpoint `name`.
-``JITGATE_FAILPOINT_LOG=FILE`` appends each name as it is reached, which is how the tests learn them all.
-Both are read once, at import; without them a failpoint costs one comparison.
+``JITGATE_FAILPOINT=name:3`` ends the process at the third time that it reaches the failpoint `name`. With
+``JITGATE_FAILPOINT_WHILE=FILE`` only the times while FILE exists count, and FILE is removed before the end,
+so that a process started anew lives. ``JITGATE_FAILPOINT_LOG=FILE`` appends each name as it is reached, which
+is how the tests learn them all. All are read once, at import; without them a failpoint costs one comparison.
 """
 
 import os
@@ -10,10 +11,9 @@ import signal
 import threading
 
 _name, _, _count = os.environ.get("JITGATE_FAILPOINT", "").partition(":")
-_log_path = os.environ.get("JITGATE_FAILPOINT_LOG", "")
-# Opened at once: the server gives up the right to write wherever it likes.
-_log = os.open(_log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600) if _log_path else None
-_armed = bool(_name) or _log is not None
+_log = os.environ.get("JITGATE_FAILPOINT_LOG", "")
+_while = os.environ.get("JITGATE_FAILPOINT_WHILE", "")
+_armed = bool(_name or _log)
 _left = int(_count or 1)
 _lock = threading.Lock()
 
@@ -27,10 +27,17 @@ def failpoint(name: str) -> None:
 def _reached(name: str) -> None:
     global _left
     with _lock:
-        if _log is not None:
-            os.write(_log, f"{name}\n".encode("ascii"))
-        if name != _name:
+        if _log:
+            with open(_log, "a", encoding="ascii") as log:
+                log.write(name + "\n")
+        if name != _name or (_while and not os.path.exists(_while)):
             return
         _left -= 1
         if _left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _die()
+
+
+def _die() -> None:
+    if _while:
+        os.unlink(_while)
+    os.kill(os.getpid(), signal.SIGKILL)

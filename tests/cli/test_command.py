@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Cli, eventually, finish
+
+from jitgate.cli import child
 
 SLEEP = ("--", "sleep", "60")
 
@@ -37,6 +40,22 @@ def test_a_signal_reaches_the_command_and_the_port_is_shut(cli: Cli, number: sig
     assert ran.code == 128 + number
     assert not cli.reaches()
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
+def test_a_signal_while_the_command_is_being_started_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would run on, and nobody would know of it."""
+    started: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def start(command: list[str], **options: object) -> "subprocess.Popen[bytes]":
+        made = real(command)
+        started.append(made)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return made
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    assert child.run(["sleep", "60"], os.environ) == 128 + signal.SIGTERM
+    assert started[0].returncode == -signal.SIGTERM
 
 
 def test_a_command_that_is_killed_outright_leaves_nothing_open(cli: Cli, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """`jitgate open`: what it promises to whoever types it."""
 
 import json
+import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.cli.conftest import ME, STRANGER, Cli, eventually, protect
+from tests.cli.conftest import ME, STRANGER, Cli, eventually, finish, protect
 
 from jitgate.core.desired import AccessKey, Protocol
 from jitgate.core.prefixes import Prefix
@@ -139,3 +140,13 @@ def test_an_error_for_programs_is_an_object_with_the_failing_field(cli: Cli) -> 
     assert ran.out == ""
     assert error["code"] == "RequestRefused"
     assert error["details"][0]["target"] == "machines[0].ports[0].duration"
+
+
+def test_ctrl_c_while_waiting_says_how_to_withdraw(cli: Cli) -> None:
+    cli.server.connector.delay_next(timedelta(minutes=5), calls=20)
+    process = cli.start("open", "web-1", "ssh")
+    assert eventually(lambda: bool(cli.grants()))
+    process.send_signal(signal.SIGINT)
+    ran = finish(process)
+    assert ran.code == 130
+    assert "`jitgate done` withdraws it" in ran.err

@@ -200,3 +200,29 @@ def test_a_machine_is_found_by_name_and_id_in_any_case(cli: Cli) -> None:
     found = cli("machine", "show", "WEB-1", "-o", "json").data
     assert cli("machine", "show", found["id"].upper(), "-o", "json").data["uuid"] == found["uuid"]
     assert ME not in found["addresses"]
+
+
+@pytest.mark.parametrize(
+    ("held", "word", "left"),
+    [
+        ("*", "53/udp", [("TCP", "PT3H"), ("UDP", "PT1H")]),
+        ("TCP", "53/udp", [("TCP", "PT3H"), ("UDP", "PT1H")]),
+        ("UDP", "53/udp", [("UDP", "PT1H")]),
+        ("TCP", "53", [("*", "PT1H")]),
+    ],
+)
+def test_setting_one_protocol_of_a_port_keeps_the_other_protected(
+    cli: Cli, held: str, word: str, left: list[tuple[str, str]]
+) -> None:
+    cli("policy", "set", "web-2", f"53/{held.replace('*', 'any')}", "--yes")
+    assert cli("policy", "set", "web-2", word, "--max", "1h", "--yes").code == 0
+    found = next(m for m in cli("policy", "get", "-o", "json").data[0]["machines"] if m["id"].endswith("web-2"))
+    assert sorted((port["protocol"], port["maxDuration"]) for port in found["ports"]) == left
+
+
+def test_a_plan_for_programs_holds_the_difference_and_who_would_lose(cli: Cli, file: Path) -> None:
+    protect(cli, "web-2")
+    ran = cli("policy", "apply", "-f", str(file), "--dry-run", "-o", "json")
+    assert ran.code == 2
+    assert ran.data[0]["lostMachines"][0].endswith("/web-2")
+    assert any(line.startswith("+") for line in ran.data[0]["difference"])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.cli.conftest import MAIN, Cli
 from typer.testing import CliRunner
 
+from jitgate import __version__
 from jitgate.cli import app
 from jitgate.cli.screen import to_json
 from jitgate.cli.text import plain
@@ -113,3 +114,9 @@ def test_every_command_says_what_is_wrong_without_a_traceback(words: list[str]) 
     assert result.exit_code == 7
     assert "cannot be reached" in result.stderr
     assert "Check that the server runs" in result.stderr
+
+
+def test_the_version_is_told_and_no_command_is_a_question() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"jitgate {__version__}\n"
+    assert "Usage: " in CliRunner().invoke(app, []).stdout
+    assert "Usage: " in CliRunner().invoke(app, ["open", "-h"]).stdout

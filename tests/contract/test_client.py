@@ -14,6 +14,8 @@ from azure.mgmt.security.aio import SecurityCenter as AsyncSecurityCenter
 from tests.contract.arm import SOURCE, Arm, eventually, port, rule
 from tests.server import GROUP, Server
 
+from jitgate.web.arm.routes import PAGE
+
 LOCATION, NAME = "westeurope", "default"
 WHERE = (GROUP, LOCATION, NAME)
 
@@ -176,7 +178,7 @@ async def test_the_asynchronous_client_does_all_eight_operations(arm: Arm, async
 
 def test_the_client_reads_a_list_of_many_pages_to_its_end(server: Server, arm: Arm, client: Any) -> None:
     """Case RA13: the client overwrites the version in `nextLink`."""
-    names = [f"p{number:03}" for number in range(230)]
+    names = [f"p{number:03}" for number in range(2 * PAGE + 1)]
     for name in names:
         arm.call("PUT", arm.path(name), {"properties": {"virtualMachines": []}})
     found = [found.name for found in client.list()]

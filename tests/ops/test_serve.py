@@ -159,3 +159,8 @@ def test_systemd_is_told_when_the_server_is_ready(tmp_path: Path) -> None:
             where = json.loads((jitgate.directory / "server.json").read_text())
             assert where["pid"] == jitgate.supervisor.pid
             assert where["url"] in jitgate.said
+
+
+def test_when_it_says_that_it_is_ready_the_hosts_are_listed(tmp_path: Path) -> None:
+    with Jitgate(tmp_path, {"web-1": "jg-none"}) as jitgate:
+        assert jitgate.machine("web-1")

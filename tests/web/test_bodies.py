@@ -1,11 +1,15 @@
 """Bodies of any size and shape, and paths and methods that do not exist, on a running server."""
 
 import asyncio
+import contextlib
+import socket
+import ssl
 from collections.abc import Iterator
 
 import httpx
 import pytest
 import structlog
+from tests.contract.arm import eventually
 from tests.server import Server
 
 from jitgate.core.errors import Unavailable
@@ -38,6 +42,34 @@ def test_a_body_beyond_the_limit_is_refused_whether_its_length_is_announced_or_n
     assert (error["code"], error["target"]) == ("RequestTooLarge", "body")
     assert str(MOST_BODY) in error["message"]
     assert server.rows("meta") == before
+
+
+@contextlib.contextmanager
+def posting(server: Server, length: int) -> Iterator[ssl.SSLSocket]:
+    """A connection over which a call has begun that announces a body of so many bytes."""
+    context = ssl.create_default_context(cafile=str(server.ca))
+    address = httpx.URL(server.base_url)
+    head = f"PUT {POLICY} HTTP/1.1\r\nHost: {address.host}\r\nAuthorization: Bearer {server.token}\r\n"
+    with (
+        socket.create_connection((address.host, address.port), timeout=5) as connection,
+        context.wrap_socket(connection, server_hostname=address.host) as tls,
+    ):
+        tls.sendall(f"{head}Content-Length: {length}\r\n\r\n".encode())
+        yield tls
+
+
+def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(server: Server) -> None:
+    with posting(server, 10**12) as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_goes_away_in_the_middle_of_a_body_is_no_failure(server: Server, owner: httpx.Client) -> None:
+    with structlog.testing.capture_logs() as logged:
+        with posting(server, 100) as connection:
+            connection.sendall(b'{"properties"')
+        eventually(lambda: [entry for entry in logged if entry["event"] == "the client went away"])
+        assert owner.get("/api/v1/whoami").status_code == 200
+    assert not [entry for entry in logged if entry["event"] == "failed"]
 
 
 def test_a_body_just_within_the_limit_is_read(owner: httpx.Client) -> None:

@@ -32,7 +32,7 @@ schema = schemathesis.openapi.from_dict(
 
 
 @schema.parametrize()
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 def test_every_operation_answers_whatever_comes_as_described(case: Any, server: Server) -> None:
     if case.query and case.query.get("wait") in LONG_WAITS:
         case.query["wait"] = 0

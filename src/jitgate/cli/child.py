@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from types import FrameType
 
 from jitgate.cli.exits import Exit, Failure
-from jitgate.cli.interruptions import Interruption
 
 _PASSED_ON = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -16,11 +15,14 @@ def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a command to its end; its exit code, or 128 and the signal that ended it.
 
     Ctrl-C reaches the command by itself, from the terminal; other signals that say stop are passed on to it.
-    Raises Failure if it cannot be run, and Interruption for a signal that comes before it runs.
+    Raises Failure if it cannot be run.
     """
     running: list[subprocess.Popen[bytes]] = []
-    with _signals_to(running):
+    with _signals_to(running) as early:
         running.append(_start(command, environ))
+        # What came while it was being started: an exception then would have lost a command that runs already.
+        for number in early:
+            running[0].send_signal(number)
         code = running[0].wait()
     return 128 - code if code < 0 else code
 
@@ -35,21 +37,25 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Pop
 
 
 @contextmanager
-def _signals_to(running: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+def _signals_to(running: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """Pass signals on to what runs; yields those that come before it does."""
+    early: list[int] = []
+
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        if not running:
-            raise Interruption(number)
-        running[0].send_signal(number)
+        if running:
+            running[0].send_signal(number)
+        else:
+            early.append(number)
 
     def leave_it(number: int, _frame: FrameType | None) -> None:
         """The terminal tells the command too. A handler, since a command would inherit that a signal is ignored."""
         if not running:
-            raise Interruption(number)
+            early.append(number)
 
     before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
     before[signal.SIGINT] = signal.signal(signal.SIGINT, leave_it)
     try:
-        yield
+        yield early
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

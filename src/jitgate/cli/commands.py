@@ -1,7 +1,10 @@
 """The commands that speak to a server, as one application. `jitgate.main` adds those of this machine."""
 
+from typing import Annotated
+
 import typer
 
+from jitgate import __version__
 from jitgate.cli import guardrails, machines, policies
 from jitgate.cli.activity import activity
 from jitgate.cli.grants import done, extend, ls, move, shorten
@@ -16,7 +19,28 @@ ACCESS, PROTECTION, RECORD = "Access", "Protection", "Record"
 # What follows the machine belongs to ssh.
 _PASSES_ON = {"allow_interspersed_args": False, "ignore_unknown_options": True, "allow_extra_args": True}
 
-app = typer.Typer()
+app = typer.Typer(
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    # A traceback that shows variables would show the token.
+    pretty_exceptions_show_locals=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jitgate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def jitgate(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Ports that open for one source, for a time, and shut by themselves."""
+
 
 app.command("open", cls=OpenCommand, rich_help_panel=ACCESS)(open_ports)
 app.command(rich_help_panel=ACCESS, context_settings=_PASSES_ON)(ssh)

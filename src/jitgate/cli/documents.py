@@ -2,7 +2,8 @@
 
 import difflib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,20 @@ from jitgate.cli.server import Json
 STDIN = "-"
 LARGEST = 4 << 20
 _EXAMPLE = "policies: [{name: default, machines: [{id: web-1, ports: [{number: 22, maxDuration: PT3H}]}]}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a policy shall say, and how that differs from what it says: no `lines`, no difference."""
+
+    policy: str
+    body: Json
+    lines: list[str]
+    lost_machines: list[str]
+
+    def as_json(self) -> Json:
+        """The change for programs."""
+        return {"policy": self.policy, "difference": self.lines, "lostMachines": self.lost_machines}
 
 
 def read(file: str) -> list[tuple[str, Json]]:
@@ -38,15 +53,13 @@ def write(policies: list[Json]) -> str:
     return yaml.safe_dump({"policies": kept}, sort_keys=False, allow_unicode=False, width=1000)
 
 
-def difference(name: str, before: Json | None, after: Json | None) -> Iterator[str]:
-    """What a change would change, line by line; nothing if it would not. None: no such policy."""
-    yield from difflib.unified_diff(_lines(before), _lines(after), f"{name} (now)", f"{name} (then)", lineterm="")
-
-
-def lost_machines(before: Json | None, after: Json | None) -> list[str]:
-    """The machines that a change would leave without this protection."""
-    kept = {machine["id"].casefold() for machine in (after or {}).get("machines", ())}
-    return [machine["id"] for machine in (before or {}).get("machines", ()) if machine["id"].casefold() not in kept]
+def compare(before: Json | None, after: Json) -> Change:
+    """What a change would change. `before`: None where there is no such policy."""
+    name = after["name"]
+    lines = difflib.unified_diff(_lines(before), _lines(after), f"{name} (now)", f"{name} (then)", lineterm="")
+    kept = {machine["id"].casefold() for machine in after["machines"]}
+    lost = [machine["id"] for machine in (before or {}).get("machines", ()) if machine["id"].casefold() not in kept]
+    return Change(after["id"], _body(after), list(lines), lost)
 
 
 def _policy(policy: Any, field: str, file: str) -> tuple[str, Json]:

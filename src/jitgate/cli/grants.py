@@ -13,7 +13,7 @@ from jitgate.cli.origin import FromOption, find_origin
 from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json, path
 from jitgate.cli.session import TABLE, DataDirOption, OutputOption, Session, session
-from jitgate.cli.text import left, local, port, short, sources
+from jitgate.cli.text import left, local, plain, port, short, sources
 from jitgate.cli.words import ForOption, UntilOption
 
 ALL_STATES = ("pending", "scheduled", "opening", "open", "closing", "closed")
@@ -68,8 +68,7 @@ def done(
         if wait:
             closed = [_settle(s, grant, wait) for grant in closed]
         if not s.screen.data(closed):
-            for grant in closed:
-                s.screen.say(f"{_what(grant)} is {_shut_word(grant)}.")
+            s.screen.say("\n".join(f"{_what(each)} is {_shut_word(each)}." for each in closed) or "Nothing was open.")
         _check_shut(closed if wait else ())
 
 
@@ -151,7 +150,7 @@ def _shut_word(grant: Json) -> str:
 def _check_shut(grants: Sequence[Json]) -> None:
     late = [grant for grant in grants if grant["state"] != "closed"]
     if late:
-        what = "; ".join(f"{_what(grant)}{': ' + grant['detail'] if grant['detail'] else ''}" for grant in late)
+        what = "; ".join(f"{_what(grant)}{': ' + plain(grant['detail']) if grant['detail'] else ''}" for grant in late)
         raise TimedOut(f"Not known to be shut yet, and tried again until it is: {what}.")
 
 

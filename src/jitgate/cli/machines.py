@@ -11,7 +11,7 @@ from jitgate.cli.open import TimeoutOption, seconds
 from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json, path
 from jitgate.cli.session import TABLE, DataDirOption, OutputOption, session
-from jitgate.cli.text import local, port_name
+from jitgate.cli.text import local, plain, port_name
 
 app = typer.Typer(help="The machines that jitgate knows.", no_args_is_help=True)
 
@@ -87,12 +87,12 @@ def show_machine(
 def _tell(screen: Screen, machines: Sequence[Json]) -> None:
     for machine in machines:
         if not machine["ports"]:
-            screen.say(f"{machine['name']} is not protected yet. {machine['error']}", "yellow")
+            screen.say(f"{machine['name']} is not protected yet. {plain(machine['error'])}", "yellow")
         for name, problem in _ports(machine):
             held = f"is NOT protected: {problem}" if problem else "is shut, and opens on request"
             screen.say(f"{machine['name']} port {name} {held}.", "red" if problem else "green")
         for rule in machine["outranked"]:
-            screen.say(f"{machine['name']}: a rule of somebody else's outranks jitgate's: {rule}.", "yellow")
+            screen.say(f"{machine['name']}: a rule of somebody else's outranks jitgate's: {plain(rule)}.", "yellow")
 
 
 def _check_protected(machines: Sequence[Json]) -> None:
@@ -100,7 +100,7 @@ def _check_protected(machines: Sequence[Json]) -> None:
     refused = [f"{m['name']} port {name}: {problem}" for m in machines for name, problem in _ports(m) if problem]
     if refused:
         raise Failure("Not protected: " + "; ".join(refused))
-    late = [f"{m['name']} ({m['error'] or 'no answer yet'})" for m in machines if not m["ports"]]
+    late = [f"{m['name']} ({plain(m['error']) or 'no answer yet'})" for m in machines if not m["ports"]]
     if late:
         raise TimedOut(f"Not known to be protected yet: {', '.join(late)}. `jitgate machine ls` shows when they are.")
 
@@ -109,7 +109,7 @@ def _ports(machine: Json) -> list[tuple[str, str]]:
     """Each protected port, and why it is not really shut. TCP and UDP of one number are one where they are alike."""
     found: dict[tuple[int, str], list[str]] = {}
     for each in machine["ports"]:
-        found.setdefault((each["number"], each["problem"]), []).append(each["protocol"])
+        found.setdefault((each["number"], plain(each["problem"])), []).append(each["protocol"])
     return [
         (port_name(number, "*" if len(protocols) > 1 else protocols[0]), problem)
         for (number, problem), protocols in found.items()

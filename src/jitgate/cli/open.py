@@ -86,15 +86,24 @@ def show_origin(screen: Screen, origin: Origin) -> None:
 
 def _open(s: Session, wish: Wish, origin: Origin, patience: float) -> None:
     show_origin(s.screen, origin)
-    request = opening.ask(s.server, wish, wait=patience)
-    if patience:
-        request = opening.wait_until_open(s.server, request, patience)
+    request = _ask(s, wish, patience)
     shown = s.screen.data(request)
     if patience:
         opening.check_open(request["grants"])
     if not shown:
         for grant in request["grants"]:
             _say(s.screen, grant)
+
+
+def _ask(s: Session, wish: Wish, patience: float) -> Json:
+    try:
+        request = opening.ask(s.server, wish, wait=patience)
+        return opening.wait_until_open(s.server, request, patience) if patience else request
+    except KeyboardInterrupt:
+        s.screen.note(
+            "What was accepted is still being opened: `jitgate ls --mine` shows it, `jitgate done` withdraws it."
+        )
+        raise
 
 
 def _say(screen: Screen, grant: Json) -> None:

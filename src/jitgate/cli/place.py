@@ -101,7 +101,7 @@ def _find_directory(named: Path | None, environ: Mapping[str, str]) -> Path:
         if _holds_server(directory):
             return directory
     raise Unreachable(
-        f"No server is known: there is no {SERVER_FILE} in {' or '.join(map(str, looked_at))}. "
+        f"No server is known: there is no {SERVER_FILE} that you may read in {' or '.join(map(str, looked_at))}. "
         "Start one with `jitgate serve`, or set JITGATE_URL, JITGATE_TOKEN and JITGATE_CA."
     )
 

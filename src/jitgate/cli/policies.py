@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from jitgate.cli import completion, documents, words
-from jitgate.cli.exits import DIFFERENCE, NotThere, TimedOut, Usage
+from jitgate.cli.documents import Change
+from jitgate.cli.exits import DIFFERENCE, Exit, NotThere, TimedOut, Usage
 from jitgate.cli.origin import ANYWHERE
 from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json, Server, path
@@ -14,6 +15,7 @@ from jitgate.cli.session import TABLE, DataDirOption, OutputOption, Session, ses
 from jitgate.cli.text import plain
 from jitgate.cli.words import PortWord
 from jitgate.core import duration
+from jitgate.core.desired import Protocol
 
 app = typer.Typer(help="Which ports are protected, and what may be asked for.", no_args_is_help=True)
 
@@ -155,24 +157,36 @@ def _rule(word: PortWord, sources: Sequence[str], longest: str) -> dict[str, Any
 
 
 def _with(machines: Sequence[Json], wanted: str, rules: Sequence[Json]) -> list[Json]:
-    """The machines of a policy, with rules of one of them added or replaced."""
+    """The machines of a policy, with rules of one of them added, or put in the place of older ones."""
     found = next((each for each in machines if _is(each, wanted)), None)
-    numbers = {rule["number"] for rule in rules}
-    kept = [rule for rule in found["ports"] if rule["number"] not in numbers] if found else []
-    changed = {**(found or {"id": wanted}), "ports": [*kept, *rules]}
+    words = [PortWord(rule["number"], rule["protocol"]) for rule in rules]
+    changed = {**(found or {"id": wanted}), "ports": [*_less(found["ports"] if found else (), words), *rules]}
     return [changed if each is found else each for each in machines] + ([] if found else [changed])
 
 
 def _without(machines: Sequence[Json], wanted: str, ports: Sequence[PortWord]) -> list[Json]:
     """The machines of a policy, without one of them, or without some of its ports."""
-    numbers = {word.number for word in ports}
     kept = []
     for each in machines:
-        rules = [rule for rule in each["ports"] if numbers and rule["number"] not in numbers]
+        rules = _less(each["ports"], ports) if ports else []
         if not _is(each, wanted):
             kept.append(each)
         elif rules:
             kept.append({**each, "ports": rules})
+    return kept
+
+
+def _less(rules: Sequence[Json], words: Sequence[PortWord]) -> list[Json]:
+    """Rules without some ports. Taking UDP away from a rule for both protocols leaves its TCP."""
+    taken = {(word.number, each) for word in words for each in Protocol(word.protocol or "*").each}
+    kept = []
+    for rule in rules:
+        protocols = Protocol(rule["protocol"]).each
+        rest = [each for each in protocols if (rule["number"], each) not in taken]
+        if len(rest) == len(protocols):
+            kept.append(rule)
+        elif rest:
+            kept.append({**rule, "protocol": str(rest[0])})
     return kept
 
 
@@ -182,48 +196,48 @@ def _is(machine: Json, wanted: str) -> bool:
 
 def _apply(s: Session, changes: Sequence[tuple[str, Json]], *, yes: bool, force: bool, dry_run: bool = False) -> None:
     """Show what would change; go ahead if that is wanted; wait until the firewalls hold it."""
-    changed = [(name, body) for name, body in changes if _show_difference(s, name, body)]
+    plan = [change for name, body in changes if (change := _compare(s.server, name, body)).lines]
+    for change in plan:
+        _show_change(s.screen, change)
     if dry_run:
-        s.screen.data([name for name, _ in changed])
-        raise typer.Exit(DIFFERENCE if changed else 0)
-    if changed:
+        s.screen.data([change.as_json() for change in plan])
+        raise typer.Exit(DIFFERENCE if plan else Exit.OK)
+    if plan:
         _go_ahead(s.screen, yes=yes)
+    _carry_out(s, plan, force=force)
+
+
+def _carry_out(s: Session, plan: Sequence[Change], *, force: bool) -> None:
     kept = [
-        s.server.put(path("policies", name), body, force=force or None, wait=SETTLE_SECONDS) for name, body in changed
+        s.server.put(path("policies", change.policy), change.body, force=force or None, wait=SETTLE_SECONDS)
+        for change in plan
     ]
     if not s.screen.data(kept):
-        s.screen.say(f"{len(kept)} of {len(changes)} policies changed." if kept else "Nothing to change.")
+        s.screen.say("\n".join(f"{policy['name']} is changed." for policy in kept) or "Nothing to change.")
     late = [policy["name"] for policy in kept if not policy["settled"]]
     if late:
-        raise TimedOut(
-            f"No answer yet from every firewall of {', '.join(late)}. `jitgate machine ls` shows when it has."
-        )
+        raise TimedOut(f"Not every firewall of {', '.join(late)} has answered yet. `jitgate machine ls` shows when.")
 
 
-def _show_difference(s: Session, name: str, body: Json) -> bool:
-    """Say what a change would change, which machines it would lose; whether it changes anything."""
+def _compare(server: Server, policy: str, body: Json) -> Change:
+    """What making a policy say something would change."""
     try:
-        before = s.server.get(path("policies", name))
+        before = server.get(path("policies", policy))
     except NotThere:
         before = None
-    after = s.server.put(path("policies", name), body, dryRun=True)
-    lines = list(documents.difference(after["name"], before, after))
-    _print_difference(s.screen, lines)
-    for machine in documents.lost_machines(before, after):
-        s.screen.note(f"{machine} would lose this protection, and the grants that hang on it.", "bold red")
-    return bool(lines)
+    return documents.compare(before, server.put(path("policies", policy), body, dryRun=True))
 
 
-def _print_difference(screen: Screen, lines: Sequence[str]) -> None:
+def _show_change(screen: Screen, change: Change) -> None:
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in lines:
+    for line in change.lines:
         screen.note(line, colours.get(line[:1], ""))
+    for machine in change.lost_machines:
+        screen.note(f"{machine} would lose this protection, and the grants that hang on it.", "bold red")
 
 
 def _delete(s: Session, policy: Json, *, yes: bool) -> None:
-    _print_difference(s.screen, list(documents.difference(policy["name"], policy, None)))
-    for machine in documents.lost_machines(policy, None):
-        s.screen.note(f"{machine} would lose this protection, and the grants that hang on it.", "bold red")
+    _show_change(s.screen, documents.compare(policy, {**policy, "machines": []}))
     _go_ahead(s.screen, yes=yes)
     s.server.delete(path("policies", policy["id"]))
     if not s.screen.data({"id": policy["id"], "deleted": True}):

@@ -62,12 +62,12 @@ class Screen:
             self.say(empty)
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a line for people."""
-        if not self.is_json:
-            self._out.print(Text(plain(text), style), soft_wrap=True)
+        """Print lines for people."""
+        for line in () if self.is_json else text.splitlines():
+            self._out.print(Text(plain(line), style), soft_wrap=True)
 
     def note(self, text: str, style: str = "") -> None:
-        """Print a line beside the answer, to standard error. Programs are spared it."""
+        """Print lines beside the answer, to standard error. Programs are spared them."""
         for line in () if self.is_json else text.splitlines():
             self._err.print(Text(plain(line), style), soft_wrap=True)
 

@@ -11,6 +11,7 @@ import httpx
 
 from jitgate.cli.exits import Exit, Failure, NotAllowed, NotThere, Unreachable, Usage
 from jitgate.cli.place import Place, is_loopback
+from jitgate.cli.text import plain
 
 Json = Any
 Body = Mapping[str, Any]
@@ -124,8 +125,8 @@ def path(*parts: str) -> str:
 def failure(response: httpx.Response) -> Failure:
     """What the server refused, as a failure with its exit code."""
     error = _error(response)
-    reasons = [str(each.get("message", "")) for each in error.get("details") or ()]
-    message = "\n".join(reasons) or str(error.get("message"))
+    reasons = [plain(each.get("message", "")) for each in error.get("details") or ()]
+    message = "\n".join(reasons) or plain(error.get("message"))
     if _is_refusal(error):
         return Failure(message, exit=Exit.REFUSED, body=error)
     return _FAILURES.get(response.status_code, Failure)(message, body=error)

@@ -18,15 +18,18 @@ except ImportError:  # Windows
 
 
 class Share:
-    """One command's use of a grant."""
+    """One command's use of a grant. `file`: None where nothing can be shared, so that it is the only one."""
 
-    def __init__(self, file: Path, descriptor: int) -> None:
+    def __init__(self, file: Path | None, descriptor: int | None) -> None:
         self._file = file
         self._descriptor = descriptor
 
     @contextmanager
     def leave(self) -> Iterator[bool]:
         """Use it no longer. True: nobody else does, so it is time to shut; nobody joins meanwhile."""
+        if self._file is None or self._descriptor is None:
+            yield True
+            return
         try:
             is_last = _lock_alone(self._descriptor)
             if is_last:
@@ -39,8 +42,13 @@ class Share:
 
 def begin(grant: str, environ: Mapping[str, str]) -> Share:
     """Be the first user of a grant that was just made."""
-    file = _file(grant, environ)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        file = _file(grant, environ)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        # No home, or a full disk: the port is still shut by whoever opened it.
+        return Share(None, None)
     _lock_shared(descriptor)
     return Share(file, descriptor)
 
@@ -49,8 +57,8 @@ def join(grant: str, environ: Mapping[str, str]) -> Share | None:
     """Be another user of a grant. None: nobody shares it, or the last one has just left and shut it."""
     file = _file(grant, environ)
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+        descriptor = os.open(file, os.O_RDWR)
+    except OSError:
         return None
     _lock_shared(descriptor)
     if os.fstat(descriptor).st_nlink:
@@ -60,10 +68,8 @@ def join(grant: str, environ: Mapping[str, str]) -> Share | None:
 
 
 def _file(grant: str, environ: Mapping[str, str]) -> Path:
-    directory = _directory(environ)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A grant's id is hexadecimal; whatever else a server says must not lead out of the directory.
-    return directory / "".join(c for c in grant if c.isalnum())
+    return _directory(environ) / "".join(c for c in grant if c.isalnum())
 
 
 def _directory(environ: Mapping[str, str]) -> Path:

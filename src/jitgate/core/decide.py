@@ -27,7 +27,7 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class NeedsApproval:
-    """Open these once so many others have agreed, if they do within `wait`."""
+    """Open these once so many others have agreed, if they do within `wait`. `guardrails`: those that ask for it."""
 
     terms: tuple[Terms, ...]
     approvals: int
@@ -101,7 +101,7 @@ def _granted(questions: Sequence[Question]) -> Decision:
     if not approvals:
         return Allowed(terms)
     waits = [question.limits.approval_wait for question in questions if question.limits.approval_wait]
-    names = {name for question in questions if question.limits.approvals for name in question.limits.names}
+    names = {name for question in questions for name in question.limits.ask_approval}
     return NeedsApproval(terms, approvals, min(waits, default=DEFAULT_APPROVAL_WAIT), tuple(sorted(names)))
 
 

@@ -86,6 +86,7 @@ class Strictest:
     """What holds for one port of one machine: all guardrails that cover it, taken together.
 
     `source_sets`: a request must stay inside each of them. `reason_patterns`: it must match each.
+    `ask_approval`: the names of those that ask for approvals.
     """
 
     approvals: int = 0
@@ -97,7 +98,7 @@ class Strictest:
     max_duration: timedelta | None = None
     approval_wait: timedelta | None = None
     enforcement: Enforcement = Enforcement.ENFORCE
-    names: tuple[str, ...] = ()
+    ask_approval: tuple[str, ...] = ()
 
 
 def strictest(guardrails: Iterable[Guardrail], machine: Machine, port: int) -> Strictest:
@@ -178,7 +179,7 @@ def _tighten(held: Strictest, guardrail: Guardrail) -> Strictest:
         caller_only=held.caller_only or limits.caller_only,
         max_duration=_shorter(held.max_duration, limits.max_duration),
         approval_wait=_shorter(held.approval_wait, limits.approval_wait),
-        names=(*held.names, guardrail.name),
+        ask_approval=held.ask_approval + ((guardrail.name,) if limits.approvals else ()),
     )
 
 

@@ -31,13 +31,14 @@ _log = structlog.get_logger(__name__)
 
 
 class HostEvents:
-    """Takes over what happens on hosts. `connector` is set before the first event."""
+    """Takes over what happens on hosts. `connector` is set before the first event; `looked`: machines are listed."""
 
     connector: HostsConnector
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._known: Sequence[Machine] = ()
+        self.looked = asyncio.Event()
 
     async def happened(self, event: Happened) -> None:
         """Returns when it is safely on record."""
@@ -75,6 +76,7 @@ class HostEvents:
         if found != self._known:
             await machines.take_over(self._service, found, NAME)
         self._known = found
+        self.looked.set()
 
 
 def note(tx: Tx, event: Happened) -> None:

@@ -31,7 +31,10 @@ from jitgate.web.app import create_app
 
 _RENEWAL_EVERY_SECONDS = 12 * 3600.0
 _DRAIN_SECONDS = 5
+_AGENT_MAY_TAKE_SECONDS = 3.0
 _MOST_LINKS = 8
+_GONE = b""
+"""What is read from a socket whose other side has closed it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -77,13 +80,15 @@ class House:
         hosts = self._hosts(service.settings, events)
         replica = directory.replica_name(self._directory)
         reconciler = Reconciler(self._store, self._clock, {connector.NAME: hosts}, owner=replica)
-        web = self._web(service, control)
+        serving = asyncio.Event()
+        web = self._web(service, serving.set)
         async with asyncio.TaskGroup() as tasks:
             reconciling = tasks.create_task(reconciler.run())
             aside = [
                 tasks.create_task(events.look_regularly()),
                 tasks.create_task(self._renew_certificates(web.config)),
                 tasks.create_task(_take_links(control, hosts, web)),
+                tasks.create_task(_say_ready(control, serving, events)),
             ]
             await web.serve(sockets=[self._listening])
             for task in aside:
@@ -107,7 +112,7 @@ class House:
         events.connector = hosts
         return hosts
 
-    def _web(self, service: Service, control: socket.socket) -> WebServer:
+    def _web(self, service: Service, ready: Callable[[], object]) -> WebServer:
         chosen = self._settings.server
         app = create_app(
             service,
@@ -124,7 +129,7 @@ class House:
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        return WebServer(config, lambda: control.send(READY))
+        return WebServer(config, ready)
 
     def _ensure_certificates(self) -> Certificates:
         return certificates.ensure(self._directory.path, self._names, self._clock.wall())
@@ -148,15 +153,35 @@ async def _take_links(control: socket.socket, hosts: HostsConnector, web: WebSer
         while not web.should_exit:
             await readable.wait()
             readable.clear()
-            with contextlib.suppress(BlockingIOError):
-                data, descriptors, *_ = socket.recv_fds(control, 64, _MOST_LINKS)
-                if not data:
-                    _log.warning("the supervisor is gone; ending")
-                    web.should_exit = True
-                for descriptor in descriptors:
-                    await hosts.attach(socket.socket(fileno=descriptor))
+            data, descriptors = _receive(control)
+            if data == _GONE:
+                _log.warning("the supervisor is gone; ending")
+                web.should_exit = True
+            for descriptor in descriptors:
+                await hosts.attach(socket.socket(fileno=descriptor))
     finally:
         loop.remove_reader(control.fileno())
+
+
+def _receive(control: socket.socket) -> tuple[bytes | None, list[int]]:
+    """What the supervisor says, and the sockets that come with it. None: nothing just now."""
+    try:
+        data, descriptors, *_ = socket.recv_fds(control, 64, _MOST_LINKS)
+    except BlockingIOError:
+        return None, []
+    except ConnectionResetError:
+        return _GONE, []
+    return data, descriptors
+
+
+async def _say_ready(control: socket.socket, serving: asyncio.Event, events: HostEvents) -> None:
+    """Tell the supervisor, once clients are served and find the hosts listed; or at least the former."""
+    await serving.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_AGENT_MAY_TAKE_SECONDS):
+            await events.looked.wait()
+    with contextlib.suppress(OSError):  # Nobody to tell: whoever takes links notices as well, and ends the server.
+        control.send(READY)
 
 
 def _names(listening_on: str, allowed: tuple[str, ...]) -> list[str]:

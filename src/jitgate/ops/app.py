@@ -14,6 +14,7 @@ import typer
 
 from jitgate.clock import SystemClock
 from jitgate.core.errors import JitgateError
+from jitgate.ops.demo.command import demo
 from jitgate.ops.directory import DataDirectory
 from jitgate.ops.serve import DEFAULT_LISTEN
 
@@ -40,8 +41,8 @@ class Output(StrEnum):
 def add_commands(app: typer.Typer) -> None:
     """Add them to the command root."""
     app.command("serve")(serve)
-    app.add_typer(host, name="host")
     app.command("demo")(demo)
+    app.add_typer(host, name="host")
 
 
 def serve(
@@ -53,20 +54,6 @@ def serve(
 
     with _refusals_told():
         raise typer.Exit(serving.serve(data_dir, listen))
-
-
-def demo(
-    once: Annotated[
-        bool, typer.Option("--once", help="End after the last step; exit code 0 if every step held.")
-    ] = False,
-) -> None:
-    """Show it: two machines, a real firewall, real connections, and every process killed."""
-    from jitgate.ops.demo import rootless, story
-
-    with _refusals_told():
-        rootless.become_root()
-        held = story.tell(once=once)
-    raise typer.Exit(0 if held else 1)
 
 
 @host.command("release")

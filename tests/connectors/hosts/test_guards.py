@@ -1,7 +1,11 @@
 """Not locking out who is connected, and giving a host back to its administrator."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from tests.connectors.hosts.scene import KEEP, PORT, Scene, both, key, port_key
@@ -87,6 +91,24 @@ def test_a_port_that_is_protected_already_stays_so_whoever_is_connected(scene: S
     assert not scene.network.alice.can_connect(HOST4, PORT)
 
 
+def test_a_full_disk_keeps_the_port_shut_and_the_boot_ruleset_is_written_later(
+    idle: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle.start()
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", raise_disk_full)
+        with pytest.raises(ConnectorError, match="No space left on device"):
+            idle.ask(complete=True)
+    assert not idle.network.alice.can_connect(HOST4, PORT)
+    assert not (idle.state_dir / "boot.nft").exists()
+    idle.ask()
+    assert f"tcp . {PORT}" in (idle.state_dir / "boot.nft").read_text()
+
+
+def raise_disk_full(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_release_opens_everything_and_is_on_record(scene: Scene) -> None:
     report = scene.enforcer.release("root", "locked out")
     assert scene.network.alice.can_connect(HOST4, PORT)
@@ -123,20 +145,13 @@ def test_protecting_again_restores_ports_and_grants(scene: Scene) -> None:
     assert releases.standing(scene.state_dir) is None
 
 
-def test_a_host_can_be_released_with_its_agent_dead(scene: Scene) -> None:
-    scene.close()
-    releases.release_without_agent(
-        scene.network.host.name, scene.state_dir, by="root", why="agent gone", at=scene.clock.wall()
-    )
-    assert scene.network.alice.can_connect(HOST4, PORT)
-    assert scene.tables() == ""
-    scene.start()
-    assert "agent gone" in scene.ask(complete=True).protected[port_key()]
-
-
-def test_a_host_whose_agent_lives_cannot_be_released_behind_its_back(scene: Scene) -> None:
-    with pytest.raises(ConnectorError, match="agent"):
-        releases.release_without_agent(
-            scene.network.host.name, scene.state_dir, by="root", why="", at=scene.clock.wall()
-        )
-    assert not scene.network.alice.can_connect(HOST4, PORT)
+def test_half_a_line_in_the_record_of_releases_changes_nothing(tmp_path: Path) -> None:
+    """From a disk that was full, or a kill in the middle of writing."""
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    assert releases.standing(tmp_path) is None
+    made = releases.record(tmp_path, released=True, by="root", why="", at=now)
+    with (tmp_path / releases.FILE).open("a") as file:
+        file.write('{"released": fal')
+    assert releases.standing(tmp_path) == made
+    releases.record(tmp_path, released=False, by="root", why="", at=now)
+    assert releases.standing(tmp_path) is None

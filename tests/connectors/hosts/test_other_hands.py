@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from tests.connectors.hosts.scene import END, MACHINE, PORT, SCOPE, Scene, both, key
 from tests.netns import ALICE4, ALICE6, HOST4, HOST6
 
-from jitgate.connectors.base import ConnectorError
+from jitgate.connectors.base import ConnectorError, Report
+from jitgate.connectors.hosts.nf_tables import Element, Reader
 
 pytestmark = pytest.mark.needs_root
 
@@ -132,6 +134,22 @@ def test_an_element_that_was_made_permanent_gets_its_end_back(plain: Scene, even
     assert plain.ask({key(f"{ALICE4}/32"): end}, complete=True).repaired == ()
 
 
+def test_the_watch_goes_on_after_whatever_went_wrong(plain: Scene, eventually: Eventually) -> None:
+    calls: list[Report] = []
+
+    def fail_once(report: Report) -> None:
+        calls.append(report)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+
+    plain.enforcer._on_change = fail_once
+    plain.network.host.nft("flush ruleset")
+    assert eventually(lambda: len(calls) == 1, 3)
+    plain.network.host.nft("flush ruleset")
+    assert eventually(lambda: len(calls) == 2, 3)
+    assert not plain.network.alice.can_connect(HOST4, PORT)
+
+
 def test_a_sync_right_after_a_foreign_flush_succeeds(plain: Scene) -> None:
     """The watch may not have told of it yet: here it has to wait for the lock."""
     plain.open(f"{ALICE4}/32")
@@ -219,6 +237,46 @@ def test_the_boot_table_stays_until_the_whole_truth_is_known(scene: Scene) -> No
     assert "jitgate_boot" not in scene.tables()
     assert scene.network.alice.can_connect(HOST4, PORT)
     assert not scene.network.bob.can_connect(HOST4, PORT)
+
+
+def test_a_restarted_agent_that_finds_its_table_whole_needs_no_boot_table(scene: Scene, eventually: Eventually) -> None:
+    scene.open(f"{ALICE4}/32")
+    boot_file = scene.state_dir / "boot.nft"
+    ruleset = boot_file.read_text()
+    scene.close()
+    scene.network.host.nft(ruleset)
+    assert not scene.network.alice.can_connect(HOST4, PORT)
+    boot_file.unlink()
+    scene.start()
+    assert scene.network.alice.can_connect(HOST4, PORT)
+    assert boot_file.read_text() == ruleset
+    scene.network.host.nft(ruleset)
+    assert eventually(lambda: "jitgate_boot" not in scene.tables(), 1)
+
+
+def test_our_own_changes_are_not_taken_for_another_hand(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading everything back after each change would make its cost grow with the table."""
+    looked: list[bool] = []
+
+    def look(*_: object, elements: bool) -> list[str]:
+        looked.append(elements)
+        return []
+
+    monkeypatch.setattr(scene.enforcer._kernel, "put_right", look)
+    for prefix in ("10.0.0.0/8", "10.1.0.0/16", "10.2.3.0/24"):
+        scene.open(prefix)
+        scene.shut(prefix)
+    time.sleep(0.1)
+    assert looked == []
+
+
+def test_a_dump_that_shows_an_element_twice_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the kernel resizes a hash table it shows some elements twice and leaves out as many others."""
+    one, two, three = (Element(bytes([n]), 1000, "") for n in range(3))
+    dumps = iter([[one, two, two], [one, two, three]])
+    monkeypatch.setattr(Reader, "_read_elements", lambda self, table, name: iter(next(dumps)))
+    with closing(Reader(None)) as reader:
+        assert reader.elements("jitgate", "open4_32") == [one, two, three]
 
 
 def test_two_agents_cannot_serve_one_host(scene: Scene) -> None:

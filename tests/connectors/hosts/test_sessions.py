@@ -2,7 +2,8 @@
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -11,10 +12,12 @@ from tests.connectors.hosts.ticker import Ticker, ticks
 from tests.netns import ALICE4, ALICE6, HOST4, HOST6, Namespace, echoes
 
 from jitgate.connectors.hosts import netlink
+from jitgate.connectors.hosts.sockets import CONNECTED, Sockets
 from jitgate.core.desired import Protocol
 
 pytestmark = pytest.mark.needs_root
 
+Eventually = Callable[[Callable[[], bool], float], bool]
 TALKING = 3333
 """The port of a server that talks, so that each direction can be watched by itself."""
 
@@ -123,7 +126,7 @@ def unreset(scene: Scene) -> Scene:
     """Sessions end, but no socket is reset: what the packets meet is all there is, as with the agent dead."""
     scene.ports = {port_key(TALKING): END}
     scene.ask(complete=True)
-    scene.enforcer._sessions.end = lambda *_: 0  # type: ignore[method-assign]
+    scene.enforcer._sessions.end = lambda *_: None  # type: ignore[method-assign]
     return scene
 
 
@@ -168,6 +171,18 @@ def test_forgetting_connections_does_not_let_a_session_live_on(unreset: Scene) -
                 assert neither_way(session, server)
 
 
+def test_a_client_whose_session_has_ended_can_still_hang_up(unreset: Scene, eventually: Eventually) -> None:
+    """A reset is let through in both directions; without it the server would keep the dead session for minutes."""
+    with Ticker(unreset.network.host, TALKING), closing(Sockets(unreset.network.host.name)) as sockets:
+        unreset.ask({key(f"{ALICE4}/32", TALKING): unreset.clock.wall() + timedelta(minutes=5)})
+        session = unreset.network.alice.connect(HOST4, TALKING)
+        unreset.ask({key(f"{ALICE4}/32", TALKING): None})
+        assert sockets.sessions(TALKING, CONNECTED)
+        session.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        session.close()
+        assert eventually(lambda: not sockets.sessions(TALKING, CONNECTED), 1)
+
+
 def test_a_session_older_than_connection_tracking_ends_too(idle: Scene) -> None:
     """The kernel first saw it when the server spoke, so it takes the session for one that the host began."""
     with (
@@ -178,7 +193,7 @@ def test_a_session_older_than_connection_tracking_ends_too(idle: Scene) -> None:
         idle.start()
         idle.ask({key(f"{ALICE4}/32", TALKING): idle.clock.wall() + timedelta(minutes=5)}, complete=True)
         assert ticks(session)
-        idle.enforcer._sessions.end = lambda *_: 0  # type: ignore[method-assign]
+        idle.enforcer._sessions.end = lambda *_: None  # type: ignore[method-assign]
         idle.ask({key(f"{ALICE4}/32", TALKING): None})
         assert neither_way(session, server)
 

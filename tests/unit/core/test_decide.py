@@ -256,7 +256,8 @@ def test_where_there_is_no_policy_nothing_is_granted() -> None:
 
 
 def test_where_a_guardrail_asks_for_approvals_so_many_must_agree() -> None:
-    decision = ask_for(make_ask(), rails=[make_guardrail("two", approvals=2), make_guardrail("one", approvals=1)])
+    rails = [make_guardrail("two", approvals=2), make_guardrail("one", approvals=1), make_guardrail("none")]
+    decision = ask_for(make_ask(), rails=rails)
     assert isinstance(decision, NeedsApproval)
     assert (decision.approvals, decision.wait, decision.guardrails) == (2, DAY, ("one", "two"))
     assert len(decision.terms) == 1

@@ -108,7 +108,11 @@ def test_sources_and_patterns_of_all_guardrails_hold_together() -> None:
     found = held(other, one)
     assert found.source_sets == ((OFFICE,), (ALICE, BOB))
     assert found.reason_patterns == ("INC-*", "*#")
-    assert found.names == ("a", "b")
+
+
+def test_those_that_ask_for_approvals_are_named_and_no_others() -> None:
+    rails = [make_guardrail("b", approvals=1), make_guardrail("a", approvals=2), make_guardrail("c", max_duration=HOUR)]
+    assert held(*rails).ask_approval == ("a", "b")
 
 
 def test_a_pattern_implies_that_there_is_a_reason() -> None:
@@ -170,6 +174,7 @@ TIGHTENED = [
     ({}, {"max_duration": HOUR}),
     ({"max_duration": 2 * HOUR}, {"max_duration": HOUR}),
     ({}, {"approval_wait": HOUR}),
+    ({"approval_wait": 48 * HOUR}, {"approval_wait": 30 * HOUR}),
     ({"enforcement": Enforcement.OBSERVE}, {}),
     ({"enforcement": Enforcement.OBSERVE}, {"enforcement": Enforcement.ENFORCE}),
     ({}, {"enforcement": Enforcement.ENFORCE}),
@@ -292,6 +297,10 @@ def test_a_guardrail_that_would_cover_nobody_is_refused(scope: str) -> None:
     with pytest.raises(Invalid) as refusal:
         guardrail.check(make_guardrail(selector=Selector(scope)))
     assert refusal.value.reason.field == "selector.scope"
+
+
+def test_a_guardrail_that_says_nothing_is_accepted() -> None:
+    assert guardrail.check(make_guardrail()).limits == Limits(approvals=0)
 
 
 def test_every_limit_at_its_most_is_accepted() -> None:

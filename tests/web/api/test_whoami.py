@@ -5,7 +5,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from tests.server import Server
 
 BEHIND = {"X-Forwarded-For": "203.0.113.7"}

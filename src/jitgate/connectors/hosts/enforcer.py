@@ -6,9 +6,8 @@ its deadline by itself, so closing or killing this process neither opens nor shu
 
 import re
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from jitgate.clock import Clock
@@ -25,7 +24,7 @@ from jitgate.connectors.hosts.sessions import Sessions
 from jitgate.connectors.hosts.table import BOOT_TABLE, TABLE, Ports, Purpose
 from jitgate.connectors.hosts.watch import ANY_TABLE, Watch
 from jitgate.core.desired import AccessKey, Desired, PortKey, Protection, Protocol, SessionEnd
-from jitgate.core.prefixes import ANYWHERE, Prefix, text
+from jitgate.core.prefixes import Prefix
 
 CAPABILITIES = Capabilities(ends_sessions=True, own_deadline=True)
 
@@ -45,7 +44,7 @@ class Enforcer:
     `always_allowed`    prefixes that reach every port whatever happens
     `on_change`         is told what changed by itself: a deadline, or another hand that was put right
 
-    Everything raises ConnectorError, or OSError where the kernel or the disk does not answer.
+    Everything raises ConnectorError.
     """
 
     def __init__(
@@ -71,14 +70,15 @@ class Enforcer:
         self._release: Release | None = None
         self._outranked: list[str] = []
         self._whole = False
+        self._boot_file_is_old = False
         self._next_check = 0.0
 
     def start(self) -> Report:
         """Take over what stands in the kernel, with the time it has left, and watch over it from now on."""
-        with self._lock, ExitStack() as opened:
+        with self._exclusively(), ExitStack() as opened:
             self._kernel = KernelTable(self.namespace, self.machine, self._always, self._clock)
             opened.callback(self._kernel.close)
-            self._sessions = Sessions(self.namespace, self._always)
+            self._sessions = Sessions(self.namespace, self.machine, self._always, self._mirror)
             opened.callback(self._sessions.close)
             link = opened.enter_context(nf_tables.watch(self.namespace, self._kernel.nft.port))
             self._release = releases.standing(self._state_dir)
@@ -96,7 +96,7 @@ class Enforcer:
 
     def plan(self, desired: Desired) -> Plan:
         """What `sync` would do. Changes nothing."""
-        with self._lock:
+        with self._exclusively():
             self._check(desired)
             found = changes.difference(desired, self.machine, self._mirror, self._moment(desired))
             wanted = changes.wanted_ports(desired, self.machine)
@@ -104,14 +104,15 @@ class Enforcer:
 
     def sync(self, desired: Desired) -> Report:
         """Make `desired` stand, in one transaction, and tell what stands. Safe to repeat."""
-        with self._lock:
+        with self._exclusively():
             self._check(desired)
             now = self._moment(desired)
             told = self._put_right(elements=True) if desired.complete else []
             found = changes.difference(desired, self.machine, self._mirror, now)
             wanted = changes.wanted_ports(desired, self.machine)
             self._carry_out(found, self._wanted if wanted is None else wanted)
-            self._end_sessions(found.closed, [key for key in desired.cut if key.machine == self.machine])
+            cut = [key for key in desired.cut if key.machine == self.machine]
+            self._sessions.end_for(found.closed, cut, self._ports)
             self._generation = desired.generation
             if desired.complete:
                 self._take_stock(now)
@@ -123,27 +124,37 @@ class Enforcer:
 
     def refused_sources(self) -> list[Refused]:
         """Who was turned away in the last ten minutes, the latest first."""
-        with self._lock:
+        with self._exclusively():
             return read_refused(self._kernel.reader, self._clock.wall())
 
     def facts(self) -> HostFacts:
         """What the host tells about itself."""
-        return facts.gather(self.namespace)
+        with self._exclusively():
+            return facts.gather(self.namespace)
 
     def release(self, by: str, why: str) -> Report:
         """Open everything, until `protect_again`, across restarts too. It is on record before it is done."""
-        with self._lock:
+        with self._exclusively():
             self._release = releases.record(self._state_dir, released=True, by=by, why=why, at=self._clock.wall())
             self._open_everything()
             return self._report((), [], whole=True)
 
     def protect_again(self, by: str, why: str) -> Report:
         """Protect what was last desired, and open what still has time."""
-        with self._lock:
+        with self._exclusively():
             releases.record(self._state_dir, released=False, by=by, why=why, at=self._clock.wall())
             self._release = None
             self._carry_out(Difference(), dict(self._wanted))
             return self._report((), [], whole=True)
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        """Alone, and with one kind of error."""
+        with self._lock:
+            try:
+                yield
+            except OSError as error:
+                raise ConnectorError(f"the host did not do what it was asked: {error}") from error
 
     # --- what follows runs under the lock ---
 
@@ -173,7 +184,7 @@ class Enforcer:
         told = self._kernel.settle(adopted, self._ports, self._mirror)
         self._kernel.remove_boot_table()
         self._write_boot_file()
-        self._end_sessions_of(_ending(self._ports))
+        self._sessions.end_on(_ending(self._ports))
         return told
 
     def _open_everything(self) -> list[str]:
@@ -192,13 +203,15 @@ class Enforcer:
         for each in found.batches():
             self._change(each, ports)
         self._wanted, self._unprotected = wanted, unprotected
-        if ports != before:
-            self._write_boot_file()
-            # Who is connected to a port that is protected only now is cut off, by force, however its sessions end.
-            self._end_sessions_of((ports.keys() - before.keys()) | (_ending(ports) - _ending(before)))
-            self._outranked = self._look_around()
         if self._mirror.next_deadline() != earliest:
             self._watch.wake()
+        if ports != before:
+            self._boot_file_is_old = True
+            # Who is connected to a port that is protected only now is cut off, by force, however its sessions end.
+            self._sessions.end_on((ports.keys() - before.keys()) | (_ending(ports) - _ending(before)))
+            self._outranked = self._look_around()
+        if self._boot_file_is_old:
+            self._write_boot_file()
 
     def _change(self, found: Difference, ports: Ports) -> None:
         """One transaction, and the memory of it."""
@@ -220,20 +233,11 @@ class Enforcer:
         ports, unprotected = {}, {}
         for key, protection in wanted.items():
             port = (key.protocol, key.port)
-            if port not in self._ports and not protection.force and (reason := self._lock_out(key, opening)):
+            if port not in self._ports and not protection.force and (reason := self._sessions.lock_out(key, opening)):
                 unprotected[key] = reason
             else:
                 ports[port] = protection.session
         return ports, unprotected
-
-    def _lock_out(self, key: PortKey, opening: Changes) -> str:
-        strangers = self._sessions.uncovered(key, lambda peer, port: self._mirror.covers(peer, port, opening))
-        if not strangers:
-            return ""
-        return (
-            f"not protected: {text(strangers[0].peer)} is connected to {key} and would be cut off, since nothing lets"
-            " it in; open access from there first, or force the protection"
-        )
 
     def _change_kernel(self, found: Difference, ports: Ports | None) -> None:
         try:
@@ -259,6 +263,7 @@ class Enforcer:
 
     def _write_boot_file(self) -> None:
         boot.write(self._state_dir, boot.render(self._ports, self._always))
+        self._boot_file_is_old = False
 
     def _look_around(self) -> list[str]:
         if not self._ports:
@@ -269,26 +274,6 @@ class Enforcer:
                 return outranked.blocked(asking, self._kernel.reader, self._ports)
         except ConnectorError as error:
             return [f"the host's own firewall could not be read, so it is not known what it denies: {error.message}"]
-
-    def _end_sessions_of(self, ports: Iterable[tuple[Protocol, int]]) -> None:
-        """End what nothing lets in."""
-        for port in ports:
-            self._end_uncovered(port, ANYWHERE)
-
-    def _end_sessions(self, closed: Iterable[AccessKey], cut: Iterable[AccessKey]) -> None:
-        """End the sessions of keys that are no more: of cut ones on every port, else where sessions end."""
-        over: dict[tuple[Protocol, int], set[Prefix]] = defaultdict(set)
-        for key in closed:
-            if self._ports.get((key.protocol, key.port)) is SessionEnd.END:
-                over[key.protocol, key.port].add(key.prefix)
-        for key in cut:
-            over[key.protocol, key.port].add(key.prefix)
-        for port, prefixes in over.items():
-            self._end_uncovered(port, tuple(prefixes))
-
-    def _end_uncovered(self, port: tuple[Protocol, int], within: tuple[Prefix, ...]) -> None:
-        key = PortKey(self.machine, port[1], port[0])
-        self._sessions.end(key, lambda peer, asked: self._mirror.covers(peer, asked, {}), within)
 
     def _put_right(self, *, elements: bool) -> list[str]:
         if self._release is not None or not self._kernel.stands:
@@ -319,7 +304,7 @@ class Enforcer:
             return max(_SHORTEST_WAIT, until - self._clock.elapsed())
 
     def _attend(self, changed: frozenset[str]) -> None:
-        with self._lock:
+        with self._exclusively():
             told = self._undo(changed)
             ended = self._end_due()
             report = self._report(ended, told, whole=False)
@@ -349,7 +334,7 @@ class Enforcer:
             for purpose in Purpose:
                 self._mirror.put_back(purpose, over.of(purpose))
             raise
-        self._end_sessions(over.open, ())
+        self._sessions.end_for(over.open, (), self._ports)
         return list(over.open)
 
 

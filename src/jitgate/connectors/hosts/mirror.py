@@ -6,7 +6,7 @@ It is kept beside the kernel's table so that a change costs what it changes, nev
 import heapq
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from jitgate.connectors.hosts.table import Held, Purpose, Slot, slot_of
@@ -18,9 +18,6 @@ _SHORTEST = 0.001
 
 Changes = Mapping[AccessKey, Held | None]
 """What becomes of keys: they stand until then, or not at all."""
-
-Covered = Callable[[Prefix, PortKey], bool]
-"""Whether something that stands lets an address reach a port."""
 
 
 class Mirror:

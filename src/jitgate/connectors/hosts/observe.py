@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from jitgate.connectors.hosts import nf_tables
@@ -91,7 +92,7 @@ def drift(found: Elements, mirror: Mirror, elapsed: float) -> tuple[Difference, 
             missing = {key for key, held in should.items() if key not in stands and held.deadline > elapsed + _LATE}
         changes[purpose] = {key: should.get(key) for key in missing | moved | foreign | wrong}
         told += _tell(purpose, "had been removed", missing - wrong)
-        told += _tell(purpose, "had been given another time", moved)
+        told += _tell(purpose, "would have ended at another time", moved)
         told += _tell(purpose, "stood without an end", wrong)
         told += _tell(purpose, "had been added by another hand", foreign)
     return Difference(changes[Purpose.OPEN], changes[Purpose.CUT]), told
@@ -118,6 +119,7 @@ _EVERY_SLOT = [
 ]
 
 
+@lru_cache(maxsize=1024)
 def port_of(packed: bytes) -> tuple[Protocol | None, int]:
     """Protocol and port in the last eight bytes of a key, each padded to four; None for a protocol that is not ours."""
     return _PROTOCOLS.get(packed[0]), int.from_bytes(packed[4:6], "big")

@@ -1,20 +1,14 @@
-"""Releasing a host from protection, and the record of who did, when and why.
+"""The record of when a host was released from protection and taken back, by whom, and why.
 
-The record has one JSON object a line, oldest first. The last line tells what holds.
+It has one JSON object a line, oldest first. The last line tells what holds.
 """
 
 import json
 import os
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from jitgate.connectors.base import ConnectorError
-from jitgate.connectors.hosts import boot
-from jitgate.connectors.hosts.nf_tables import Reader
-from jitgate.connectors.hosts.nft import Nft
-from jitgate.connectors.hosts.table import BOOT_TABLE, TABLE
 from jitgate.failpoints import failpoint
 
 FILE = "releases.jsonl"
@@ -34,50 +28,31 @@ class Release:
 
 
 def standing(directory: Path) -> Release | None:
-    """The release that holds, if one does. Raises ConnectorError for a record that cannot be read."""
+    """The release that holds, if one does. Half a line, from a disk that was full, counts for nothing."""
     try:
-        lines = (directory / FILE).read_text("utf-8").splitlines()
+        lines = (directory / FILE).read_text("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return None
-    if not lines:
-        return None
-    try:
-        last = Release(**json.loads(lines[-1]))
-    except (ValueError, TypeError):
-        raise ConnectorError(f"the last line of {directory / FILE} is not a record; remove that line") from None
-    return last if last.released else None
-
-
-def release_without_agent(namespace: str | None, directory: Path, *, by: str, why: str, at: datetime) -> Release:
-    """Open everything on a host that no agent serves: what its agent does when it is told to.
-
-    Raises ConnectorError while an agent lives, which owns the table and would only put it back.
-    """
-    with closing(Nft(namespace)) as nft, closing(Reader(namespace)) as reader:
-        standing_tables = reader.tables() & {TABLE, BOOT_TABLE}
-        if TABLE in standing_tables and not _is_orphan(nft):
-            raise ConnectorError("an agent serves this host; ask it to release the host, or stop it first")
-        entry = record(directory, released=True, by=by, why=why, at=at)
-        boot.write(directory, boot.render({}, ()))
-        nft.run([f"delete table inet {name}" for name in sorted(standing_tables)])
-    return entry
-
-
-def _is_orphan(nft: Nft) -> bool:
-    try:
-        nft.claim(TABLE)
-    except ConnectorError:
-        return False
-    return True
+    last = next(filter(None, map(_entry, reversed(lines))), None)
+    return last if last is not None and last.released else None
 
 
 def record(directory: Path, *, released: bool, by: str, why: str, at: datetime) -> Release:
     """Write down that a host was released, or protected again. It is on disk when this returns."""
     entry = Release(released, at.isoformat(timespec="milliseconds"), by[:200], why[:1000])
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+    path = directory / FILE
+    torn = path.exists() and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" * torn + json.dumps(asdict(entry), ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
     failpoint("hosts.release.recorded")
     return entry
+
+
+def _entry(line: str) -> Release | None:
+    try:
+        return Release(**json.loads(line))
+    except (ValueError, TypeError):
+        return None

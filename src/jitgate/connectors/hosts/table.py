@@ -18,10 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 
 from jitgate.core.desired import AccessKey, Protocol, SessionEnd
-from jitgate.core.prefixes import Prefix, collapse, family, length
+from jitgate.core.prefixes import Prefix, collapse, family
 
 TABLE, BOOT_TABLE = "jitgate", "jitgate_boot"
 
@@ -83,7 +84,12 @@ Ports = Mapping[tuple[Protocol, int], SessionEnd]
 
 def slot_of(purpose: Purpose, key: AccessKey) -> Slot:
     """The set that a key belongs in."""
-    return Slot(purpose, family(key.prefix), length(key.prefix))
+    return _slot(purpose, ":" in key.prefix, key.prefix.rpartition("/")[2])
+
+
+@cache
+def _slot(purpose: Purpose, is_ipv6: bool, bits: str) -> Slot:
+    return Slot(purpose, 6 if is_ipv6 else 4, int(bits))
 
 
 def make_sets(slots: Iterable[Slot], always: Sequence[Prefix]) -> list[str]:

@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable
 
-from jitgate.connectors.base import ConnectorError
 from jitgate.connectors.hosts import nf_tables
 
 _log = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ ANY_TABLE = frozenset({"*"})
 class Watch:
     """Calls `attend` with the inet tables that another hand changed, or with none when `wait` seconds have passed.
 
-    `attend` is called from one thread. It may raise ConnectorError or OSError; it is called again soon after.
+    `attend` is called from one thread. When it raises, it is called again soon after.
     """
 
     def __init__(
@@ -66,8 +65,8 @@ class Watch:
         """What is left to attend to."""
         try:
             self._attend(changed)
-        except (ConnectorError, OSError) as error:
-            _log.error("the firewall of this host could not be put right, trying again: %s", error)
+        except Exception:  # noqa: BLE001  a thread that died of whatever it was would guard nothing
+            _log.exception("this host's firewall could not be looked after; trying again")
             return changed or ANY_TABLE
         return frozenset()
 

@@ -1,118 +1,122 @@
-"""The demo's own jitgate: its processes, and its API as a client in the same place sees it."""
+"""A real jitgate: the processes of `jitgate serve` on a data directory of its own, and its clients."""
 
-import contextlib
 import json
 import os
+import select
 import signal
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from http.client import HTTPSConnection
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from jitgate.connectors.hosts.netns import run_inside
+import httpx
+
 from jitgate.core.errors import Unavailable
-from jitgate.ops.demo.place import ADDRESSES, MACHINES, YOU, Place
+from jitgate.ops.demo import traces
+from jitgate.ops.demo.network import Node
+from jitgate.ops.directory import DataDirectory
 
-LISTEN = f"{ADDRESSES[YOU]}:8443"
-_STARTS_IN_SECONDS = 30.0
+_COMMAND = (sys.executable, "-P", "-c", "from jitgate.main import run; run()")
+_START_SECONDS = 30.0
+_ANSWER_SECONDS = 30.0
+_END_SECONDS = 5.0
+_WORTH_TELLING = 400
 
 
-class Jitgate:
-    """A data directory, and the processes that work on it while they live."""
+class Installation:
+    """Protects some machines, as soon as it is told to. `data`: its data directory."""
 
-    def __init__(self, place: Place, directory: Path) -> None:
-        self.directory = directory / "data"
-        self._place = place
+    def __init__(self, directory: Path, machines: Sequence[Node]) -> None:
+        self.data = directory / "data"
+        self.data.mkdir(mode=0o700)
+        # Exactly these, so that the machine that the demo runs on is none of them.
+        hosts = [f'[[host]]\nname = "{machine}"\nnamespace = "{machine.namespace}"\n' for machine in machines]
+        DataDirectory(self.data).settings.write_text("\n".join(hosts), "utf-8")
         self._log = directory / "log"
-        self.directory.mkdir(mode=0o700)
-        (self.directory / "jitgate.toml").write_text("\n".join(map(self._host, MACHINES)))
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("JITGATE_")}
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._client: httpx.Client | None = None
 
-    def start(self) -> float:
-        """Start it; the seconds until it was ready. Raises Unavailable, with what it said."""
-        began = time.monotonic()
-        (self.directory / "server.json").unlink(missing_ok=True)
-        command = [sys.executable, "-P", "-m", "jitgate.main", "serve"]
+    def launch(self) -> None:
+        """Start it."""
+        command = [*_COMMAND, "serve", "--data-dir", str(self.data), "--listen", "127.0.0.1:0"]
         with self._log.open("ab") as log:
-            self._supervisor = self._place.start(
-                YOU, [*command, "--data-dir", str(self.directory), "--listen", LISTEN], stdout=log, stderr=log
+            # In a process group of its own: Ctrl-C is for the demo, which ends it afterwards.
+            self._supervisor = subprocess.Popen(
+                command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                process_group=0,
             )
-        while not (self.directory / "server.json").exists():
-            if self._supervisor.poll() is not None or time.monotonic() - began > _STARTS_IN_SECONDS:
-                raise Unavailable(f"jitgate did not start. It said:\n{self._log.read_text()}")
-            time.sleep(0.01)
-        self._connect()
-        return time.monotonic() - began
+
+    def await_ready(self) -> None:
+        """Return when it serves. Raises Unavailable."""
+        assert self._supervisor is not None
+        assert self._supervisor.stdout is not None
+        readable, _, _ = select.select([self._supervisor.stdout], [], [], _START_SECONDS)
+        if not readable or not self._supervisor.stdout.readline():
+            raise Unavailable(f"jitgate serve does not start. {self._last_words()}")
+        self._client = self._make_client()
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """What the server answers. Raises Unavailable."""
+        assert self._client is not None
+        try:
+            answer = self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{method} {path}: {error}") from None
+        if not answer.is_success:
+            raise Unavailable(f"{method} {path}: {answer.text[:_WORTH_TELLING]}")
+        return answer.json()
+
+    def run(self, *arguments: str) -> str:
+        """What a jitgate command says that succeeds. Raises Unavailable."""
+        environment = {**self._environment, "JITGATE_DATA_DIR": str(self.data)}
+        try:
+            done = subprocess.run(
+                [*_COMMAND, *arguments],
+                capture_output=True,
+                text=True,
+                env=environment,
+                check=False,
+                timeout=_ANSWER_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"jitgate {arguments[0]} does not end. {self._last_words()}") from None
+        if done.returncode != 0:
+            raise Unavailable(f"jitgate {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout.strip()
 
     def kill(self) -> int:
-        """Kill every process of it with -9; how many there were."""
-        pid = self._supervisor.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
-        # The supervisor first: it would start the others again.
-        for each in (pid, *map(int, children)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(each, signal.SIGKILL)
-        self._supervisor.wait()
-        return 1 + len(children)
-
-    def stop(self) -> None:
-        """End it in order."""
-        self._supervisor.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._supervisor.wait(20)
-
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """What the API answers. Raises Unavailable for anything but success."""
-        self._connection.request(
-            method,
-            f"/api/v1{path}",
-            json.dumps(body) if body is not None else None,
-            {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
-        )
-        answer = self._connection.getresponse()
-        text = answer.read()
-        if answer.status >= 300:
-            raise Unavailable(f"jitgate answered {answer.status} to {method} {path}: {text.decode()[:500]}")
-        return json.loads(text)
-
-    def wait_for_machines(self) -> None:
-        """Until the agent has told of every machine. Raises Unavailable."""
-        give_up = time.monotonic() + _STARTS_IN_SECONDS
-        while {each["name"] for each in self.call("GET", "/machines")["items"]} < set(MACHINES):
+        """End every process with ``kill -9``; how many there were. Raises Unavailable if one survives."""
+        pids = traces.serving(self.data)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        give_up = time.monotonic() + _END_SECONDS
+        while traces.serving(self.data):
             if time.monotonic() > give_up:
-                raise Unavailable(f"The machines do not appear. jitgate said:\n{self._log.read_text()}")
-            time.sleep(0.02)
+                raise Unavailable("a process of jitgate survives kill -9")
+            time.sleep(0.005)
+        return len(pids)
 
-    def ask(self, machine: str, seconds: int) -> Mapping[str, Any]:
-        """Ask for a machine's port 22, for the caller's own address; the grant."""
-        port = {"number": 22, "duration": f"PT{seconds}S"}
-        asked = self.call(
-            "POST", "/requests", {"machines": [{"id": machine, "ports": [port]}], "justification": "the demo"}
+    def _make_client(self) -> httpx.Client:
+        where = json.loads(DataDirectory(self.data).server.read_text("utf-8"))
+        token = (self.data / "owner.token").read_text("utf-8").strip()
+        return httpx.Client(
+            base_url=f"{where['url']}/api/v1",
+            headers={"Authorization": f"Bearer {token}"},
+            verify=ssl.create_default_context(cafile=self.data / "ca.pem"),
+            timeout=_ANSWER_SECONDS,
+            trust_env=False,
         )
-        grant: Mapping[str, Any] = asked["grants"][0]
-        return grant
 
-    def wait_until_closed(self, grant: str) -> Mapping[str, Any]:
-        """A grant, once it is closed; as it then is, if that takes too long."""
-        give_up = time.monotonic() + _STARTS_IN_SECONDS
-        found: Mapping[str, Any] = self.call("GET", f"/grants/{grant}")
-        while found["state"] != "closed" and time.monotonic() < give_up:
-            time.sleep(0.02)
-            found = self.call("GET", f"/grants/{grant}")
-        return found
-
-    def _connect(self) -> None:
-        server = urlsplit(json.loads((self.directory / "server.json").read_text())["url"])
-        self._token = (self.directory / "owner.token").read_text("ascii").strip()
-        context = ssl.create_default_context(cafile=str(self.directory / "ca.pem"))
-        connection = HTTPSConnection(str(server.hostname), server.port, context=context, timeout=30)
-        run_inside(self._place.namespace(YOU), connection.connect)
-        self._connection = connection
-
-    def _host(self, name: str) -> str:
-        namespace = self._place.namespace(name)
-        return f'[[host]]\nname = "{name}"\nnamespace = "{namespace}"\naddresses = ["{ADDRESSES[name]}"]\n'
+    def _last_words(self) -> str:
+        lines = self._log.read_text("utf-8", "replace").splitlines()
+        return f"Its last words: {lines[-1][-_WORTH_TELLING:]}" if lines else ""

@@ -92,19 +92,19 @@ def _node(pid: int, name: str, address4: str, address6: str) -> Node:
 
 
 def _join(router: str, node: Node) -> None:
-    """A link from the router to a node, on which each knows the other's address alone."""
-    pairs = tuple(zip(node.addresses, _GATEWAYS, strict=True))
+    """A link from the router to a node, on which each knows the way to the other's addresses."""
     ours = [f"link add {node.name} type veth peer name eth0 netns {node.namespace}"]
-    ours += [_address(gateway, own, node.name) for own, gateway in pairs]
-    theirs = [_address(own, gateway, "eth0") for own, gateway in pairs]
-    ip("-n", router, "-batch", "-", commands="\n".join([*ours, f"link set {node.name} up"]))
-    routes = [f"route add default via {gateway}" for gateway in _GATEWAYS]
-    ip("-n", node.namespace, "-batch", "-", commands="\n".join([*theirs, "link set eth0 up", *routes]))
+    ours += _reach(_GATEWAYS, node.addresses, node.name)
+    theirs = _reach(node.addresses, _GATEWAYS, "eth0")
+    theirs += [f"route add default via {gateway}" for gateway in _GATEWAYS]
+    ip("-n", router, "-batch", "-", commands="\n".join(ours))
+    ip("-n", node.namespace, "-batch", "-", commands="\n".join(theirs))
 
 
-def _address(own: str, peer: str, device: str) -> str:
+def _reach(own: tuple[str, str], other: tuple[str, str], device: str) -> list[str]:
     # Looking for a duplicate of an IPv6 address takes a second, in which the address does not work.
-    return f"addr add {own} peer {peer} dev {device}{' nodad' if ':' in own else ''}"
+    addresses = [f"addr add {each} dev {device}{' nodad' if ':' in each else ''}" for each in own]
+    return [*addresses, f"link set {device} up", *(f"route add {each} dev {device}" for each in other)]
 
 
 def _set(namespace: str, setting: str, value: str) -> None:

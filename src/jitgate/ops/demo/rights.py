@@ -26,7 +26,7 @@ def check_system() -> None:
         )
 
 
-def ensure(once: bool) -> None:
+def ensure(*, once: bool) -> None:
     """Return with the rights that the demo needs; if need be as a new program, in a user namespace.
 
     Raises Unavailable, and says what to do.
@@ -36,7 +36,7 @@ def ensure(once: bool) -> None:
         return
     _check_user_namespaces()
     again = [sys.executable, "-P", "-m", "jitgate.ops.demo.unshared", *(["--once"] if once else [])]
-    os.execvp(UNSHARE[0], [*UNSHARE, *again])
+    os.execvp(UNSHARE[0], [*UNSHARE, *again])  # noqa: S606  no shell is what is wanted
 
 
 def _find_system_programs() -> None:

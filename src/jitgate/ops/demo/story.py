@@ -1,217 +1,235 @@
-"""The demo, step by step. Each step is seen with real connections, and says whether it held."""
+"""The story of the demo: one step after the other, each proven with real TCP connections.
 
-import signal
-import sys
-import tempfile
+A step returns what was seen, in a sentence, and raises Broken if that is not what jitgate promises.
+"""
+
+import math
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from rich.console import Console
+from jitgate.clock import Clock
+from jitgate.core.errors import JitgateError
+from jitgate.ops.demo.connections import PORT, Answer, Attempt, Session, attempts, knock
+from jitgate.ops.demo.network import Node
+from jitgate.ops.demo.screen import Update
+from jitgate.ops.demo.stage import Stage
 
-from jitgate.ops.demo import place, rootless, visits
-from jitgate.ops.demo.installation import Jitgate
-from jitgate.ops.demo.place import ADDRESSES, MACHINES, STRANGER, YOU, Place
-from jitgate.ops.demo.visits import ALIVE_WITHIN_SECONDS, PORT, Door, Visit, is_alive, visiting
+SHORT_SECONDS = 6
+MOST_EARLY_SECONDS, MOST_LATE_SECONDS = 0.5, 0.05
+"""How far from its end a port may shut and a session fall silent. The kernel counts in steps of up to 10 ms."""
 
-MACHINE = MACHINES[0]
-LAST_GRANT_SECONDS = 5
-ON_TIME_SECONDS = 0.1
-"""A shut port counts as on time when nothing got through this much after its end."""
-
-EARLY_SECONDS = 1.0
-"""An end that came earlier than this would not be the one that was asked for."""
-
-_TRY_FOR_SECONDS = 0.02
-_OPENS_WITHIN_SECONDS = 10.0
-_CUT_WITHIN_SECONDS = 5.0
-
-
-class Screen:
-    """Lines with the time since the start, and whether every step held."""
-
-    def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._began = time.monotonic()
-        self.all_held = True
-
-    def say(self, text: str) -> None:
-        self._console.print(text, markup=False)
-
-    def step(self, name: str, text: str, *, held: bool = True) -> None:
-        self.all_held = self.all_held and held
-        mark = "[green]✓[/]" if held else "[bold red]✗[/]"
-        since = time.monotonic() - self._began
-        self._console.print(f"{since:6.2f} s  {mark} [bold]{name:<13}[/] ", end="")
-        self._console.print(text, markup=False)
+_SESSION_SECONDS = 1.0
+_LOOK_ON_SECONDS = 0.6
+_FINAL_SECONDS = 0.5
+_ANSWER_SECONDS = 0.05
+_CUT_SECONDS = 2.0
+_CLOSED_SECONDS = 10.0
+_EXPECTED_RECORD = ("asked", "open", "userRequested", "asked", "open", "expired")
 
 
-def tell(*, once: bool) -> bool:
-    """Play it; whether every step held. Unless `once`, stays up until Ctrl-C. Raises Unavailable."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # As Ctrl-C: everything is removed on the way out.
-        signal.signal(number, signal.default_int_handler)
-    screen = Screen()
-    screen.say("jitgate demo: two machines, a real firewall, real TCP connections.")
-    with ExitStack() as afterwards:
-        directory = Path(afterwards.enter_context(tempfile.TemporaryDirectory(prefix="jitgate-demo-")))
-        made = place.make()
-        afterwards.callback(place.remove, made)
-        door = visits.open_doors(made, directory)
-        screen.step("made", f"{' and '.join(MACHINES)}, each a network namespace with {door.name} on port {PORT}")
-        jitgate = Jitgate(made, directory)
-        Story(screen, made, door, jitgate).play()
-        if not once:
-            afterwards.callback(jitgate.stop)
-            _stay(screen, made, jitgate)
-    return screen.all_held
+class Broken(JitgateError):
+    """A step did not hold."""
+
+    code = "StepBroken"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`doing`: what is shown meanwhile."""
+
+    name: str
+    doing: str
+    act: Callable[[Update], str]
 
 
 class Story:
-    """The steps, in order."""
+    """Told once, step by step, on a stage that stands."""
 
-    def __init__(self, screen: Screen, made: Place, door: Door, jitgate: Jitgate) -> None:
-        self._screen, self._place, self._door, self._jitgate = screen, made, door, jitgate
+    def __init__(self, stage: Stage, clock: Clock) -> None:
+        self._stage = stage
+        self._clock = clock
+        self._network = stage.network
+        self._session: Session | None = None
+        self._grant: Any = None
 
-    def play(self) -> None:
-        self._before()
-        self._protect()
-        grant = self._ask("asked", 3600)
-        with visiting(self._door, MACHINE) as visit:
-            self._see_session(visit)
-            self._close_early(grant, visit)
-        grant = self._ask("asked again", LAST_GRANT_SECONDS)
-        with visiting(self._door, MACHINE) as visit:
-            self._kill(visit)
-            self._see_end(grant, visit)
-        self._start_again(grant)
-
-    def _before(self) -> None:
-        open_to = [label for label in (YOU, STRANGER) if self._place.reaches(label, MACHINE, PORT)]
-        both = f"{MACHINE}:{PORT} answers everybody: you ({ADDRESSES[YOU]}) and a stranger ({ADDRESSES[STRANGER]})"
-        self._screen.step("before", both, held=len(open_to) == 2)
-
-    def _protect(self) -> None:
-        took = self._jitgate.start()
-        self._jitgate.wait_for_machines()
-        self._screen.step("served", f"jitgate was ready after {took:.1f} s")
-        limits = {"limits": {"session": "end"}}
-        self._jitgate.call("PUT", "/guardrails/sessions-end", limits)
-        began = time.monotonic()
-        self._jitgate.call("POST", "/machines/enable?wait=10", {"machines": list(MACHINES)})
-        took = (time.monotonic() - began) * 1000
-        answers = [
-            (label, each) for label in (YOU, STRANGER) for each in MACHINES if self._place.reaches(label, each, PORT)
-        ]
-        self._screen.step(
-            "shut", f"{took:.0f} ms later port {PORT} of both machines answers nobody any more", held=not answers
+    def steps(self) -> Sequence[Step]:
+        """In their order."""
+        return (
+            Step("protect", "jitgate enable web-1 db-1", self._protect),
+            Step("shut", "alice and bob try both machines", self._shut),
+            Step("open", "alice asks for web-1", self._open),
+            Step("only her", "the others try", self._only_her),
+            Step("session", "alice works on web-1", self._work),
+            Step("done", "alice is done", self._done),
+            Step("again", "alice asks again", self._again),
+            Step("kill -9", "every process of jitgate is killed", self._kill),
+            Step("on time", "the kernel is alone", self._on_time),
+            Step("restart", "jitgate serve", self._restart),
+            Step("activity", "jitgate activity", self._activity),
         )
 
-    def _ask(self, name: str, seconds: int) -> Mapping[str, Any]:
+    def _protect(self, _: Update) -> str:
+        machines = self._network.machines
+        self._stage.jitgate.run("enable", *(machine.name for machine in machines))
+        return f"jitgate enable {' '.join(machine.name for machine in machines)}"
+
+    def _shut(self, _: Update) -> str:
+        tried = [each for machine in self._network.machines for each in self._everybody_at(machine)]
+        expect(Answer.NONE, tried)
+        return f"{len(tried)} of {len(tried)} attempts unanswered: alice and bob, IPv4 and IPv6"
+
+    def _open(self, _: Update) -> str:
         began = time.monotonic()
-        grant = self._jitgate.ask(MACHINE, seconds)
-        while not (opened := self._place.reaches(YOU, MACHINE, PORT, _TRY_FOR_SECONDS)):
-            if time.monotonic() - began > _OPENS_WITHIN_SECONDS:
-                break
-        took = (time.monotonic() - began) * 1000
-        stranger = self._place.reaches(STRANGER, MACHINE, PORT)
-        self._screen.step(
-            name,
-            f"{MACHINE}:{PORT} for you, for {_length(seconds)}: your first connection was accepted {took:.0f} ms after"
-            " the request; the stranger's was not",
-            held=opened and not stranger,
-        )
+        self._grant = self._ask(600, "INC-1: the disk is full")
+        [first, second] = attempts(self._network.alice, self._network.web)
+        expect(Answer.ACCEPTED, [first])
+        passed = time.monotonic() - began
+        expect(Answer.ACCEPTED, [second])
+        return f"alice asks for web-1: connected {passed * 1000:.0f} ms later; IPv6 too"
+
+    def _only_her(self, _: Update) -> str:
+        network = self._network
+        expect(Answer.NONE, [*attempts(network.bob, network.web), *self._everybody_at(network.db)])
+        return "bob at web-1, and alice at db-1: unanswered, IPv4 and IPv6"
+
+    def _work(self, update: Update) -> str:
+        self._session = self._connect()
+        taken: list[float] = []
+        until = time.monotonic() + _SESSION_SECONDS
+        while time.monotonic() < until:
+            taken.append(self._exchange())
+            update(f"line {len(taken)} is back after {taken[-1] * 1000:.1f} ms")
+            time.sleep(0.02)
+        return f"alice on web-1 ({self._kind}): {len(taken)} lines there and back, {_median(taken) * 1000:.1f} ms each"
+
+    def _done(self, _: Update) -> str:
+        assert self._session is not None
+        began = time.monotonic()
+        closed = self._stage.jitgate.call("POST", f"/grants/{self._grant['id']}/close?wait=10")
+        if closed["state"] != "closed":
+            raise Broken(f"the grant is {closed['state']}, not closed: {closed['detail']}")
+        if not self._session.is_cut(_CUT_SECONDS):
+            raise Broken("the session goes on")
+        passed = time.monotonic() - began
+        self._session.close()
+        expect(Answer.NONE, self._everybody_at(self._network.web))
+        return f"closed early: {self._kind} cut {passed * 1000:.0f} ms later, and the port is shut"
+
+    def _again(self, _: Update) -> str:
+        limits = {"selector": {"scope": "/"}, "limits": {"session": "end"}}
+        self._stage.jitgate.call("PUT", "/guardrails/sessions-end", limits)
+        self._grant = self._ask(SHORT_SECONDS, "INC-2: and again")
+        if not (self._grant["session"] == "end" and self._grant["endsSessions"]):
+            raise Broken("the guardrail that ends sessions does not hold")
+        self._session = self._connect()
+        return f"for {SHORT_SECONDS} s; a guardrail says that sessions end, too; {self._kind} is up"
+
+    def _kill(self, _: Update) -> str:
+        killed = self._stage.jitgate.kill()
+        expect(Answer.ACCEPTED, attempts(self._network.alice, self._network.web))
+        self._exchange()
+        return f"all {killed} processes of jitgate dead; port and session still open"
+
+    def _on_time(self, update: Update) -> str:
+        assert self._session is not None
+        left = datetime.fromisoformat(self._grant["endTimeUtc"]) - self._clock.wall()
+        port, session = self._watch(self._clock.elapsed() + left.total_seconds(), update)
+        self._session.close()
+        for what, off in (("the port", port), ("the session", session)):
+            if not -MOST_EARLY_SECONDS <= off <= MOST_LATE_SECONDS:
+                raise Broken(f"{what} answered for the last time {_off(off)}")
+        return f"port shut {_off(port)}, {self._kind} session cut {_off(session)}"
+
+    def _restart(self, _: Update) -> str:
+        self._stage.jitgate.launch()
+        self._stage.jitgate.await_ready()
+        give_up = time.monotonic() + _CLOSED_SECONDS
+        while (found := self._stage.jitgate.call("GET", f"/grants/{self._grant['id']}"))["state"] != "closed":
+            if time.monotonic() > give_up:
+                raise Broken(f"the grant is {found['state']}, not closed")
+            time.sleep(0.05)
+        expect(Answer.NONE, self._everybody_at(self._network.web))
+        if (listed := self._stage.jitgate.run("ls", "--output", "json")) != "[]":
+            raise Broken(f"jitgate ls shows what is not open: {listed}")
+        return "jitgate serve again: the grant is closed, jitgate ls is empty"
+
+    def _activity(self, _: Update) -> str:
+        """What the activity tells of web-1, oldest first."""
+        lines = self._stage.jitgate.call("GET", "/activity?limit=500")["items"]
+        told = [word for line in reversed(lines) if (word := _word(line))]
+        if tuple(told) != _EXPECTED_RECORD:
+            raise Broken(f"the activity tells another story: {', '.join(told)}")
+        return f"{len(lines)} lines: {', '.join(told)}"
+
+    @property
+    def _kind(self) -> str:
+        return self._stage.listeners.name
+
+    def _everybody_at(self, machine: Node) -> list[Attempt]:
+        return [each for client in self._network.clients for each in attempts(client, machine)]
+
+    def _ask(self, seconds: int, why: str) -> Any:
+        """A grant for alice on web-1 that is open."""
+        sources = list(self._network.alice.addresses)
+        ports = [{"number": PORT, "sources": sources, "duration": f"PT{seconds}S"}]
+        body = {"machines": [{"id": self._network.web.name, "ports": ports}], "justification": why}
+        [grant] = self._stage.jitgate.call("POST", "/requests?wait=10", body)["grants"]
+        if grant["state"] != "open":
+            raise Broken(f"the grant is {grant['state']}, not open: {grant['detail']}")
         return grant
 
-    def _see_session(self, visit: Visit) -> None:
-        kind = "ssh session" if self._door.name == "sshd" else "connection"
-        self._screen.step("session", f"a live {kind} to {MACHINE} carries data", held=is_alive(visit))
+    def _connect(self) -> Session:
+        return self._stage.listeners.connect(self._network.alice, self._network.web)
 
-    def _close_early(self, grant: Mapping[str, Any], visit: Visit) -> None:
-        began = time.monotonic()
-        self._jitgate.call("POST", f"/grants/{grant['id']}/close?wait=10")
-        closed = (time.monotonic() - began) * 1000
-        while is_alive(visit) and time.monotonic() - began < _CUT_WITHIN_SECONDS:
-            time.sleep(0.02)
-        shut = not self._place.reaches(YOU, MACHINE, PORT)
-        self._screen.step(
-            "closed early",
-            f"done after {closed:.0f} ms; the session's last sign of life came {_after(visit.last_sign - began)}",
-            held=shut and not is_alive(visit),
-        )
+    def _exchange(self) -> float:
+        assert self._session is not None
+        taken = self._session.exchange(_CUT_SECONDS)
+        if taken is None:
+            raise Broken("the session is dead")
+        return taken
 
-    def _kill(self, visit: Visit) -> None:
-        count = self._jitgate.kill()
-        time.sleep(ALIVE_WITHIN_SECONDS)
-        lives_on = is_alive(visit) and self._place.reaches(YOU, MACHINE, PORT)
-        self._screen.step(
-            "killed", f"all {count} processes of jitgate with -9; port and session are as they were", held=lives_on
-        )
+    def _watch(self, end: float, update: Update) -> tuple[float, float]:
+        """When the port let somebody in for the last time, and the session answered: seconds from the end.
 
-    def _see_end(self, grant: Mapping[str, Any], visit: Visit) -> None:
-        """The port is tried all the time: when it was last open, by how much that missed the end."""
-        end = time.monotonic() + _left(str(grant["endTimeUtc"]))
-        last_open = 0.0
-        while time.monotonic() < end + ALIVE_WITHIN_SECONDS:
-            tried = time.monotonic()
-            if self._place.reaches(YOU, MACHINE, PORT, _TRY_FOR_SECONDS):
-                last_open = tried
-            time.sleep(0.005)
-        open_until, lived_until = last_open - end, visit.last_sign - end
-        on_time = all(-EARLY_SECONDS < each < ON_TIME_SECONDS for each in (open_until, lived_until))
-        self._screen.step(
-            "shut on time",
-            f"with nobody alive: last connection {_around(open_until)}, session's last sign of life"
-            f" {_around(lived_until)}",
-            held=on_time and not is_alive(visit) and not self._place.reaches(YOU, MACHINE, PORT),
-        )
-
-    def _start_again(self, grant: Mapping[str, Any]) -> None:
-        took = self._jitgate.start()
-        found = self._jitgate.wait_until_closed(str(grant["id"]))
-        shut = not self._place.reaches(YOU, MACHINE, PORT)
-        self._screen.step(
-            "started again",
-            f"after {took:.1f} s jitgate knows: the grant is {found['state']} ({found['reason']})",
-            held=shut and found["state"] == "closed",
-        )
+        `end`: by the clock's elapsed time. Looks on for a while after it.
+        """
+        assert self._session is not None
+        knocking = attempts(self._network.alice, self._network.web)
+        port = session = -math.inf
+        while (passed := self._clock.elapsed() - end) < _LOOK_ON_SECONDS:
+            update(f"shuts in {-passed:.1f} s" if passed < 0 else "silent")
+            if self._session.exchange(_ANSWER_SECONDS) is not None:
+                session = self._clock.elapsed() - end
+            if Answer.ACCEPTED in knock(knocking, _ANSWER_SECONDS).values():
+                port = self._clock.elapsed() - end
+            time.sleep(0.005 if passed > -_FINAL_SECONDS else 0.1)
+        return port, session
 
 
-def _stay(screen: Screen, made: Place, jitgate: Jitgate) -> None:
-    """Until Ctrl-C."""
-    enter = f"{rootless.how_to_enter()}ip netns exec {made.namespace(YOU)}"
-    screen.say(
-        "\nIt stays up. To try it yourself, in another terminal, as the same user:\n"
-        f"  {enter} env JITGATE_DATA_DIR={jitgate.directory} PATH={_path()} bash\n"
-        f"  jitgate open {MACHINE} ssh --for 10m -m 'trying it out'; jitgate ls; jitgate done; jitgate activity\n"
-        "Ctrl-C ends it and removes everything."
-    )
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        screen.say("\nEnding.")
+def expect(answer: Answer, tried: Sequence[Attempt]) -> None:
+    """Raise Broken unless every attempt gets that answer."""
+    for each, got in knock(tried).items():
+        if got is not answer:
+            raise Broken(f"{each} is {got}")
 
 
-def _path() -> str:
-    """The search path with this very jitgate in front."""
-    return f"{Path(sys.executable).parent}:$PATH"
+def _median(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]
 
 
-def _left(end: str) -> float:
-    return (datetime.fromisoformat(end) - datetime.now(UTC)).total_seconds()
+def _off(seconds: float) -> str:
+    """How far a moment is from when it should have been."""
+    return f"{abs(seconds) * 1000:.0f} ms {'late' if seconds > 0 else 'early'}"
 
 
-def _length(seconds: int) -> str:
-    return f"{seconds // 3600} h" if seconds >= 3600 else f"{seconds} s"
-
-
-def _after(seconds: float) -> str:
-    return f"{max(0.0, seconds) * 1000:.0f} ms after the request"
-
-
-def _around(seconds: float) -> str:
-    return f"{abs(seconds) * 1000:.0f} ms {'before' if seconds <= 0 else 'after'} the end"
+def _word(line: Any) -> str:
+    """What a line of the activity adds to the story; "" for one that belongs to another."""
+    operation = line["operation"]
+    if operation.endswith("/initiate/action"):
+        return "asked"
+    if operation.endswith("/grants/open"):
+        return "open"
+    return str(line["properties"]["reason"]) if operation.endswith("/grants/closed") else ""

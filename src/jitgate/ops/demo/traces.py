@@ -12,12 +12,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 from jitgate.connectors.hosts.netns import DIRECTORY as NAMESPACES
 
 _NAMESPACE = re.compile(r"jg-demo-(\d{1,10})-[a-z0-9-]+")
-_DIRECTORY = re.compile(r"jitgate-demo-(\d{1,10})-\w+")
+_DIRECTORY = re.compile(r"jg-demo-(\d{1,10})-\w+")
 _OPTIONS = {"--data-dir", "--state"}
 _MAY_TAKE_SECONDS = 10.0
 
@@ -29,7 +30,7 @@ def namespace(pid: int, name: str) -> str:
 
 def make_directory(pid: int) -> Path:
     """A directory for a demo's files, for its owner alone."""
-    return Path(tempfile.mkdtemp(prefix=f"jitgate-demo-{pid}-"))
+    return Path(tempfile.mkdtemp(prefix=f"jg-demo-{pid}-"))
 
 
 def sweep() -> None:
@@ -43,15 +44,17 @@ def sweep() -> None:
             remove(pid)
 
 
-def remove(pid: int) -> None:
-    """End every process of a demo but itself, and remove its namespaces and directories."""
-    names = [name for of, name in _namespaces() if of == pid]
-    directories = [directory for of, directory in _directories() if of == pid]
-    _end({*(found for each in directories for found in serving(each)), *(found for each in names for found in _in(each))})
+def remove(pid: int) -> list[str]:
+    """End every process of a demo but itself, and remove its namespaces and directories. What is left all the same."""
+    names, directories = _of(pid)
+    serve = [found for each in directories for found in serving(each)]
+    _end({*serve, *(found for each in names for found in _in(each))})
     for name in names:
         _ip_netns("del", name)
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
+    names, directories = _of(pid)
+    return [*names, *map(str, directories)]
 
 
 def serving(directory: Path) -> list[int]:
@@ -61,7 +64,7 @@ def serving(directory: Path) -> list[int]:
 
 def _serves(process: Path, directory: Path) -> bool:
     words = _command_line(process)
-    named = (Path(value) for option, value in zip(words, words[1:], strict=False) if option in _OPTIONS)
+    named = (Path(value) for option, value in pairwise(words) if option in _OPTIONS)
     return any(path.is_relative_to(directory) for path in named)
 
 
@@ -72,11 +75,12 @@ def _is_demo(pid: int) -> bool:
 
 
 def _command_line(process: Path) -> list[str]:
-    """A living process' command line; nothing for one that is gone, or that nobody has waited for yet."""
+    """A living process' command line; nothing for one that is gone, or dead and not waited for yet."""
     try:
-        return os.fsdecode((process / "cmdline").read_bytes()).split("\0")
-    except (FileNotFoundError, ProcessLookupError):
+        words = os.fsdecode((process / "cmdline").read_bytes())
+    except OSError:
         return []
+    return words.split("\0") if words else []
 
 
 def _namespaces() -> Iterator[tuple[int, str]]:
@@ -88,9 +92,20 @@ def _namespaces() -> Iterator[tuple[int, str]]:
 def _directories() -> Iterator[tuple[int, Path]]:
     """Those that are our own: anybody may make directories beside them, and call them so."""
     for path in Path(tempfile.gettempdir()).iterdir():
-        found = _DIRECTORY.fullmatch(path.name)
-        if found and path.lstat().st_uid == os.geteuid():
+        if (found := _DIRECTORY.fullmatch(path.name)) and _is_own(path):
             yield int(found[1]), path
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
+def _of(pid: int) -> tuple[list[str], list[Path]]:
+    """The namespaces and directories of a demo."""
+    return [name for of, name in _namespaces() if of == pid], [path for of, path in _directories() if of == pid]
 
 
 def _in(name: str) -> list[int]:
@@ -108,5 +123,5 @@ def _end(pids: set[int]) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     give_up = time.monotonic() + _MAY_TAKE_SECONDS
-    while any(_command_line(Path("/proc", str(pid))) != [] for pid in pids) and time.monotonic() < give_up:
+    while any(_command_line(Path("/proc", str(pid))) for pid in pids) and time.monotonic() < give_up:
         time.sleep(0.01)

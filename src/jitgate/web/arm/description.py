@@ -23,9 +23,10 @@ def operation_id(endpoint: Endpoint, path: str) -> str:
 
 def of(endpoint: Endpoint, path: str) -> Schema:
     """What an operation takes and gives."""
+    answers = _RESPONSES.get(endpoint.__name__, _response(200, _LIST))
     described: Schema = {
         "parameters": [_PARAMETERS[name] for name in _PARAMETERS if name == "api-version" or f"{{{name}}}" in path],
-        "responses": {**_RESPONSES.get(endpoint.__name__, _response(200, _LIST)), "default": _body("Why not.", _ERROR)},
+        "responses": {**answers, "default": _body("Refused, and why.", _ERROR)},
     }
     if endpoint.__name__ in _BODIES:
         described["requestBody"] = {"required": True, **_body("", _BODIES[endpoint.__name__])}
@@ -46,7 +47,7 @@ def _body(text: str, schema: Schema) -> Schema:
 
 
 def _response(status: int, schema: Schema) -> Schema:
-    return {str(status): _body("It is so.", schema)}
+    return {str(status): _body("As asked.", schema)}
 
 
 _TEXT: Schema = {"type": "string"}

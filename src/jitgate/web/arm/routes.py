@@ -13,8 +13,8 @@ from jitgate.web.arm.routing import ArmRoute
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.errors import json_response
 
-PAGE = 100
-"""Policies on one page of a list."""
+PAGE = 25
+"""Policies on one page of a list. Each brings its requests along, which can be thousands."""
 
 _SUBSCRIPTION = "/subscriptions/{subscriptionId}"
 _GROUP = _SUBSCRIPTION + "/resourceGroups/{resourceGroupName}"

@@ -1,0 +1,29 @@
+"""What the story plays on. Everything on it is removed by `traces.remove`."""
+
+import os
+from dataclasses import dataclass
+
+from jitgate.ops.demo import listeners, network, traces
+from jitgate.ops.demo.installation import Installation
+from jitgate.ops.demo.listeners import Listeners
+from jitgate.ops.demo.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Machines, clients, and a jitgate that runs and protects nothing yet."""
+
+    network: Network
+    listeners: Listeners
+    jitgate: Installation
+
+
+def build() -> Stage:
+    """Make all of it. Raises Unavailable."""
+    directory = traces.make_directory(os.getpid())
+    built = network.build(os.getpid())
+    jitgate = Installation(directory, built.machines)
+    jitgate.launch()
+    listening = listeners.listen(built, directory)
+    jitgate.await_ready()
+    return Stage(built, listening, jitgate)
