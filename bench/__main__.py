@@ -26,7 +26,7 @@ _SCRATCH = "/var/tmp"  # noqa: S108 - a disk, where /tmp may be memory; the dire
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is done. `grants`: the many; `batches`: calls in a round, of 250 packets each; `seconds`: of load in one."""
+    """How much is done. `grants`: the many; `batches`: of packets, in one round; `seconds`: of load, in one round."""
 
     grants: int = 100_000
     requests: int = 500
@@ -110,7 +110,9 @@ def run() -> int:
         bench.run()
     kept = _keep(bench, described)
     print(f"\n{machine.sentence(described)}\n\n{table(bench.rows)}\n")
-    print(f"{TALKERS} live grants where nothing else is said. {time.monotonic() - began:.0f} s; all figures: {kept}")
+    print(
+        f"{len(TALKERS)} live grants where nothing else is said. {time.monotonic() - began:.0f} s; all figures: {kept}"
+    )
     return int(any(row.value is None for row in bench.rows))
 
 

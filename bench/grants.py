@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,14 +24,15 @@ _LASTING = timedelta(hours=6)
 _BATCH = 1000
 
 
-def fill(directory: Path, talkers: Sequence[str], more: int) -> None:
-    """Open UDP for `talkers`, and SSH for so many other sources, on the machine of the policy that is there."""
-    sources = [(of_address(address), 9000, Protocol.UDP) for address in talkers]
-    sources += [(_other(number), 22, Protocol.TCP) for number in range(more)]
+def fill(directory: Path, traffic: int, talkers: Sequence[str], ssh: int, more: int) -> None:
+    """Open UDP port `traffic` for the talkers, and TCP port `ssh` for so many other sources, on the one machine that
+    the one policy names."""
+    wanted = [(of_address(address), traffic, Protocol.UDP) for address in talkers]
+    wanted += [(_other(number), ssh, Protocol.TCP) for number in range(more)]
     store = Store.open(f"sqlite:///{directory / 'jitgate.db'}", SystemClock())
     try:
-        for start in range(0, len(sources), _BATCH):
-            store.write_now(lambda tx, start=start: _add(tx, sources[start : start + _BATCH]))  # type: ignore[misc]
+        for start in range(0, len(wanted), _BATCH):
+            store.write_now(partial(_add, wanted=wanted[start : start + _BATCH]))
     finally:
         store.close()
 
@@ -48,12 +50,12 @@ def _other(number: int) -> Prefix:
     return of_address(f"11.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}")
 
 
-def _add(tx: Tx, sources: Sequence[tuple[Prefix, int, Protocol]]) -> None:
+def _add(tx: Tx, wanted: Sequence[tuple[Prefix, int, Protocol]]) -> None:
     place = tx.execute(select(policy.c.uid, policy_machine.c.machine_key).join(policy_machine)).one()
     [machine] = machines.by_keys(tx, [place.machine_key]).values()
     owner = principals.list_all(tx)[0]
     opened = []
-    for source, port, protocol in sources:
+    for source, port, protocol in wanted:
         asked = Asked(uuid4().hex, owner.uid, owner.name, "bench", None, "", tx.now, None, 0)
         grant = Grant(
             uid=uuid4().hex,

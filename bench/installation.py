@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.netns import ALICE4, HOST4, Network
-from tests.processes import Jitgate
+from tests.processes import Jitgate, until
 
 from bench import grants
 from bench.client import Connection, Target
@@ -18,24 +18,30 @@ from bench.client import Connection, Target
 SSH = 22
 TRAFFIC = 9000
 """A UDP port, for counting packets."""
-TALKERS = 10
-"""Grants that let packets to that port pass: the sources ALICE4 and those after it in 10.90.0.0/24."""
+TALKERS = (ALICE4, *(f"10.90.0.{number}" for number in range(1, 10)))
+"""The sources whose packets to that port pass, by one grant each."""
 
 _MACHINE = "web-1"
+_POLICY = "providers/Microsoft.Security/locations/global/jitNetworkAccessPolicies/bench"
 _SECONDS = 60.0
 _PROBE_EVERY = 0.0003
-"""Seconds between attempts to connect: what is refused is dropped in silence, and the kernel repeats it after one
-second only."""
+"""Seconds between attempts to connect: what is refused is dropped in silence, and the kernel would repeat it after a
+whole second."""
+_LOOK_EVERY = 0.02
+
+_SETTLED = "SELECT NOT EXISTS (SELECT 1 FROM grants WHERE changed)"
+_VERIFIED = "SELECT max(reported_at) > ? AND min(sweep_at) IS NOT NULL FROM scope_state"
+_VERIFIED_AT = "SELECT coalesce(max(reported_at), 0) FROM scope_state"
 
 
 class Installation:
-    """`live`: how many grants stand from the beginning. A context manager."""
+    """`live`: how many grants stand when it has been entered."""
 
-    def __init__(self, directory: Path, live: int = TALKERS) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, live: int = len(TALKERS)) -> None:
         self.live = live
         self.network = Network()
         self.jitgate = Jitgate(directory, {_MACHINE: self.network.host.name})
+        self._directory = directory
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -60,42 +66,41 @@ class Installation:
     def initiate(self) -> Target:
         """The contract's way: answered when it is granted."""
         port = {"number": SSH, "allowedSourceAddressPrefix": "@SOURCE@", "duration": "PT2H"}
-        body = {"virtualMachines": [{"id": self.machine["id"], "ports": [port]}], "justification": "bench"}
+        body = {"virtualMachines": [{"id": self._machine_id, "ports": [port]}], "justification": "bench"}
         return self._target(f"{self._policy}/initiate?api-version=2020-01-01", body)
 
     @property
     def ask(self) -> Target:
         """Our own way: answered when it is open."""
         port = {"number": SSH, "sources": ["@SOURCE@"], "duration": "PT2H"}
-        body = {"machines": [{"id": self.machine["id"], "ports": [port]}], "justification": "bench"}
+        body = {"machines": [{"id": self._machine_id, "ports": [port]}], "justification": "bench"}
         return self._target("/api/v1/requests?wait=20", body)
 
-    def connect(self, source: str) -> None:
-        """Connect until it is accepted. Raises TimeoutError."""
-        give_up = time.perf_counter() + _SECONDS
-        while not self._connects(source):
-            if time.perf_counter() > give_up:
-                raise TimeoutError(f"{source} could not connect within {_SECONDS:g} s")
-
     def open_and_connect(self, connection: Connection, source: str) -> float:
-        """Seconds from asking to the first accepted connection."""
+        """Seconds from asking to the first accepted connection. Raises TimeoutError."""
         began = time.perf_counter()
         connection.post(source)
-        self.connect(source)
+        while not self._connects(source):
+            if time.perf_counter() - began > _SECONDS:
+                raise TimeoutError(f"{source} could not connect within {_SECONDS:g} s")
         return time.perf_counter() - began
 
     # --- looking --------------------------------------------------------------------------------------
 
-    def wait_until_idle(self) -> None:
+    def wait_until_settled(self) -> None:
         """Return when no grant waits for the firewall."""
-        self._wait_until("SELECT NOT EXISTS (SELECT 1 FROM grants WHERE changed)")
+        self._wait_until(_SETTLED)
 
     def verified_at(self) -> int:
         """When the firewall was last found to hold everything; microseconds since 1970."""
-        return int(self._one("SELECT coalesce(max(reported_at), 0) FROM scope_state"))
+        return int(self._one(_VERIFIED_AT))
+
+    def wait_until_verified(self, since: int) -> None:
+        """Return when the firewall has been found to hold everything, later than `since`."""
+        self._wait_until(_VERIFIED, since)
 
     def standing(self) -> int:
-        """How many elements the kernel holds in the set of single IPv4 addresses."""
+        """How many elements the kernel holds for single IPv4 addresses."""
         return grants.count_elements(self.network.host.name)
 
     def resident(self, process: str) -> float:
@@ -103,12 +108,6 @@ class Installation:
         status = Path(f"/proc/{self.jitgate.pid(process)}/status").read_text()
         kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
         return int(kilobytes) / 1024
-
-    @property
-    def machine(self) -> dict[str, Any]:
-        found = self.jitgate.machine(_MACHINE)
-        assert found is not None
-        return found
 
     # --- making it ------------------------------------------------------------------------------------
 
@@ -119,46 +118,32 @@ class Installation:
             self.network.host.ip(f"route add {prefix} via {ALICE4}")
 
     def _protect(self) -> None:
-        rules = [
-            {"number": number, "protocol": protocol, "allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"}
-            for number, protocol in ((SSH, "TCP"), (TRAFFIC, "UDP"))
-        ]
-        body = {"kind": "Basic", "properties": {"virtualMachines": [{"id": self._wait_for_machine(), "ports": rules}]}}
+        machine = until(lambda: self.jitgate.machine(_MACHINE), "the machine is not listed")
+        self._machine_id = str(machine["id"])
+        ports = [_rule(SSH, "TCP"), _rule(TRAFFIC, "UDP")]
+        body = {"kind": "Basic", "properties": {"virtualMachines": [{"id": self._machine_id, "ports": ports}]}}
         self.jitgate.call("PUT", f"{self._policy}?api-version=2020-01-01", body)
-        while not all(port["protected"] for port in self.machine["ports"] or [{"protected": False}]):
-            time.sleep(0.05)
 
     def _fill(self) -> None:
         """Put the grants into the database while nobody works on it, as if they had been asked for and opened."""
         self.jitgate.__exit__(None, None, None)
-        talkers = [ALICE4, *(f"10.90.0.{number}" for number in range(1, TALKERS))]
-        grants.fill(self.directory, talkers, self.live - TALKERS)
+        grants.fill(self._directory, TRAFFIC, TALKERS, SSH, self.live - len(TALKERS))
         before = self.verified_at()
         self.jitgate.start()
         self.wait_until_verified(before)
 
-    def wait_until_verified(self, before: int) -> None:
-        """Return when the firewall has been found to hold everything, later than `before`."""
-        self._wait_until(f"SELECT max(reported_at) > {before} AND min(sweep_at) IS NOT NULL FROM scope_state")
-
-    def _wait_for_machine(self) -> str:
-        while self.jitgate.machine(_MACHINE) is None:
-            time.sleep(0.05)
-        return str(self.machine["id"])
-
     @property
     def _policy(self) -> str:
-        return f"{self.machine['id'].partition('/providers/')[0]}/providers/Microsoft.Security/locations/global/jitNetworkAccessPolicies/bench"
+        return f"{self._machine_id.partition('/providers/')[0]}/{_POLICY}"
 
     def _target(self, path: str, body: object) -> Target:
-        url = json.loads((self.directory / "server.json").read_text())["url"]
-        token = (self.directory / "owner.token").read_text().strip()
-        return Target(int(url.rpartition(":")[2]), self.directory / "ca.pem", path, json.dumps(body), token)
+        url = json.loads((self._directory / "server.json").read_text())["url"]
+        token = (self._directory / "owner.token").read_text().strip()
+        return Target(int(url.rpartition(":")[2]), self._directory / "ca.pem", path, json.dumps(body), token)
 
     def _connects(self, source: str) -> bool:
         with self.network.alice.make_socket(socket.AF_INET) as connecting:
             connecting.setblocking(False)
-            connecting.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
             connecting.bind((source, 0))
             with contextlib.suppress(BlockingIOError):
                 connecting.connect((HOST4, SSH))
@@ -167,13 +152,22 @@ class Installation:
             self._listening.accept()[0].close()
             return True
 
-    def _wait_until(self, question: str) -> None:
+    def _wait_until(self, question: str, *parameters: int) -> None:
         give_up = time.monotonic() + _SECONDS
-        while not self._one(question):
+        while not self._one(question, *parameters):
             if time.monotonic() > give_up:
                 raise TimeoutError(f"not so within {_SECONDS:g} s: {question}")
-            time.sleep(0.02)
+            time.sleep(_LOOK_EVERY)
 
-    def _one(self, question: str) -> Any:
-        with contextlib.closing(sqlite3.connect(f"file:{self.directory}/jitgate.db?mode=ro", uri=True)) as database:
-            return database.execute(question).fetchone()[0]
+    def _one(self, question: str, *parameters: int) -> Any:
+        with contextlib.closing(sqlite3.connect(f"file:{self._directory}/jitgate.db?mode=ro", uri=True)) as database:
+            return database.execute(question, parameters).fetchone()[0]
+
+
+def _rule(number: int, protocol: str) -> dict[str, object]:
+    return {
+        "number": number,
+        "protocol": protocol,
+        "allowedSourceAddressPrefix": "*",
+        "maxRequestAccessDuration": "PT3H",
+    }

@@ -6,12 +6,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from jitgate.connectors.hosts.nft import Nft
-
 from bench.client import Connection, source
 from bench.figures import Aim, Row, median, number, percentile
 from bench.installation import Installation
 from bench.processes import BareServer
+from jitgate.connectors.hosts.nft import Nft
 
 _TABLE = "bench"
 _SETTLING = 0.01

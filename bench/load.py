@@ -83,7 +83,17 @@ class Rounds:
         token = f'wrk.headers["Authorization"] = "Bearer {target.token}"' if target.token else ""
         script.write_text(_WRK % (first, token, target.body))
         url = f"https://localhost:{target.port}{target.path}"
-        command = [str(self._wrk), "-t1", f"-c{CLIENTS}", f"-d{seconds:.0f}s", "--timeout", "10s", "-s", str(script), url]
+        command = [
+            str(self._wrk),
+            "-t1",
+            f"-c{CLIENTS}",
+            f"-d{seconds:.0f}s",
+            "--timeout",
+            "10s",
+            "-s",
+            str(script),
+            url,
+        ]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return Load(**json.loads(said.partition("RESULT ")[2]))
 

@@ -13,7 +13,7 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 
-from tests.netns import ALICE4, HOST4
+from tests.netns import HOST4
 
 from bench.figures import Aim, Row, median, number
 from bench.installation import TALKERS, TRAFFIC, Installation
@@ -79,26 +79,25 @@ class Sender:
         self._receiver.bind((HOST4, TRAFFIC))
         ethernet = _hardware(self._network.host.run("cat", "/sys/class/net/to-1/address"))
         ethernet += _hardware(self._network.alice.run("cat", "/sys/class/net/eth0/address")) + b"\x08\x00"
-        talkers = [ALICE4, *(f"10.90.0.{number}" for number in range(1, TALKERS))]
-        self.accepted = [Batch([ethernet + _packet(talkers[number % TALKERS]) for number in range(_BATCH)])]
-        strangers = [f"13.{random.randrange(256)}.{random.randrange(256)}.{random.randrange(256)}" for _ in range(_STRANGERS)]
-        packets = [ethernet + _packet(stranger) for stranger in strangers]
+        sources = [TALKERS[index % len(TALKERS)] for index in range(_BATCH)]
+        self.accepted = [Batch([ethernet + _packet(source) for source in sources])]
+        packets = [ethernet + _packet(_stranger()) for _ in range(_STRANGERS)]
         self.refused = [Batch(packets[start : start + _BATCH]) for start in range(0, _STRANGERS, _BATCH)]
 
     def nanoseconds(self, batches: Sequence[Batch], count: int) -> float:
         """What a packet costs: the median of so many batches."""
         taken = []
-        for number in range(count):
+        for index in range(count):
             began = time.perf_counter_ns()
-            batches[number % len(batches)].send(self._link)
+            batches[index % len(batches)].send(self._link)
             taken.append(time.perf_counter_ns() - began)
         return median(taken) / _BATCH
 
     def arrived(self) -> int:
         """How many datagrams have come through the firewall, whether or not somebody read them."""
         names, values = re.findall(r"^Udp: (.*)$", self._network.host.run("cat", "/proc/net/snmp"), re.MULTILINE)
-        counters = dict(zip(names.split(), map(int, values.split()), strict=True))
-        return counters["InDatagrams"] + counters["RcvbufErrors"]
+        counters: dict[str, str] = dict(zip(names.split(), values.split(), strict=True))
+        return int(counters["InDatagrams"]) + int(counters["RcvbufErrors"])
 
     def __enter__(self) -> "Sender":
         return self
@@ -154,9 +153,13 @@ def _packet(sender: str) -> bytes:
     return head[:10] + struct.pack(">H", _checksum(head)) + head[12:] + udp
 
 
+def _stranger() -> str:
+    return f"13.{random.randrange(256)}.{random.randrange(256)}.{random.randrange(256)}"
+
+
 def _checksum(head: bytes) -> int:
     """RFC 1071."""
-    total = sum(struct.unpack(f">{len(head) // 2}H", head))
+    total: int = sum(struct.unpack(f">{len(head) // 2}H", head))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

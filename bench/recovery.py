@@ -31,7 +31,7 @@ def _recover(many: Installation, *, lose_table: bool) -> tuple[float, float, flo
 
     Raises RuntimeError if the kernel does then not hold every grant.
     """
-    many.wait_until_idle()
+    many.wait_until_settled()
     before = many.verified_at()
     many.jitgate.kill_all()
     if lose_table:

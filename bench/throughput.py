@@ -20,7 +20,7 @@ def measure(
     found: dict[str, list[Load]] = defaultdict(list)
     for each in [_WARMING_SECONDS, *[seconds] * times]:
         for name, load in _round(targets, rounds, each):
-            installation.wait_until_idle()
+            installation.wait_until_settled()
             if each != _WARMING_SECONDS:
                 found[name].append(load)
     yield from _rows(found)

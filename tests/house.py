@@ -15,18 +15,19 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from uuid import uuid4
 
 from sqlalchemy import func, select, text
 
 from jitgate.audit import Operation
-from jitgate.clock import ManualClock
+from jitgate.clock import Clock, ManualClock
 from jitgate.connectors.base import Connector
 from jitgate.connectors.memory import MemoryConnector, Session
 from jitgate.core import duration, prefixes
 from jitgate.core.access import Ask, Grant, MachineAsk, PortAsk, Span, State
-from jitgate.core.desired import PortKey, Protocol
+from jitgate.core.desired import PortKey
+from jitgate.core.desired import Protocol as IpProtocol
 from jitgate.core.machine import Machine, OperatingSystem
 from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.prefixes import Prefix
@@ -50,11 +51,23 @@ ELSEWHERE = "198.51.100.9"
 MACHINES = ("web-1", "web-2", "db-1")
 
 
+class MovableClock(Clock, Protocol):
+    """A clock that tests move."""
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass."""
+        ...
+
+    def step(self, by: timedelta) -> None:
+        """Set the wall clock forward or back, while no time passes."""
+        ...
+
+
 class House:
     """Everything but the web, with machines that nothing protects yet and an owner named alice."""
 
-    def __init__(self, clock: ManualClock | None = None, machines: Sequence[str] = MACHINES) -> None:
-        self.clock = clock or ManualClock(START)
+    def __init__(self, clock: MovableClock | None = None, machines: Sequence[str] = MACHINES) -> None:
+        self.clock: MovableClock = clock or ManualClock(START)
         self.directory = Path(tempfile.mkdtemp(prefix="jg-house-", dir=_fast_place()))
         (self.directory / "jitgate.db").write_bytes(_empty_database())
         self.machines = [machine(name) for name in machines]
@@ -265,7 +278,7 @@ class House:
     def connect(self, name: str, source: str = HERE, port: int = 22) -> Session:
         """An established connection to a machine."""
         known = self.machine(name)
-        session = self.firewall.connect(known.scope, PortKey(known.uuid, port, Protocol.TCP), source)
+        session = self.firewall.connect(known.scope, PortKey(known.uuid, port, IpProtocol.TCP), source)
         assert session is not None
         return session
 
@@ -274,7 +287,7 @@ class House:
         known = next(machine for machine in self.machines if machine.uuid == session.target.machine)
         return self.firewall.carries(known.scope, session)
 
-    def reaches(self, name: str, source: str = HERE, port: int = 22, protocol: Protocol = Protocol.TCP) -> bool:
+    def reaches(self, name: str, source: str = HERE, port: int = 22, protocol: IpProtocol = IpProtocol.TCP) -> bool:
         """Whether a new connection to a machine gets through its firewall."""
         known = self.machine(name)
         return self.firewall.reaches(known.scope, PortKey(known.uuid, port, protocol), source)
@@ -315,7 +328,7 @@ def part(name: str, *ports: PortRule, group: str = "jitgate") -> MachinePolicy:
 
 
 def port(
-    number: int = 22, protocol: Protocol = Protocol.TCP, sources: Sequence[str] = ("*",), longest: str = "PT3H"
+    number: int = 22, protocol: IpProtocol = IpProtocol.TCP, sources: Sequence[str] = ("*",), longest: str = "PT3H"
 ) -> PortRule:
     """A protected port: TCP, from anywhere, up to three hours unless told otherwise."""
     return PortRule(

@@ -10,7 +10,9 @@ from tests.netns import Namespace, run
 
 from jitgate.agent.post import Post
 from jitgate.clock import SystemClock
+from jitgate.connectors.base import ConnectorError
 from jitgate.connectors.hosts import orders, releases
+from jitgate.connectors.hosts.enforcer import Enforcer
 from jitgate.connectors.hosts.messages import Answer, Applied, Apply, Failed, Happened, Kind
 from jitgate.connectors.hosts.orders import Order
 from jitgate.connectors.hosts.roster import Host
@@ -97,6 +99,32 @@ def test_a_namespace_that_was_made_anew_is_taken_up_anew_and_the_server_told(tol
     assert answer.kind is Kind.STARTED
     assert isinstance(told.apply(2), Applied)
     assert "jitgate" in namespace.run("nft", "list", "tables")
+
+
+def test_a_host_that_is_held_stays_supported_when_it_cannot_be_looked_at(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server has all ports of an unsupported machine opened: a passing trouble must not come to that."""
+    told.apply()
+    known = told.post.facts()
+    monkeypatch.setattr(Enforcer, "facts", fails)
+    assert told.post.facts() == known
+
+
+def test_what_is_desired_of_an_unsupported_host_is_not_done_to_one_that_can_be_held_again(
+    namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told(namespace.name, tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(Post, "_held", fails)
+        assert told.post.facts().unsupported
+    assert isinstance(told.apply(), Failed)
+    assert not told.post.facts().unsupported
+    assert isinstance(told.apply(2), Applied)
+
+
+def fails(_: object) -> None:
+    raise ConnectorError("the firewall is being changed too fast to be read; try again")
 
 
 def test_an_order_is_carried_out_recorded_and_told(told: Told, namespace: Namespace, tmp_path: Path) -> None:

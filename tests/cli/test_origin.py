@@ -135,8 +135,12 @@ def test_me_may_stand_beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find(Told(HERE), monkeypatch, "me", "192.0.2.0/24").sources == (HERE, "192.0.2.0/24")
 
 
-def test_anywhere_is_never_meant_unless_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find(Told(HERE), monkeypatch, "any").sources == ("*",)
+def test_anywhere_is_never_meant_unless_it_is_said_and_then_it_is_remarked_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case PV8."""
+    for word, source in (("any", "*"), ("*", "*"), ("0.0.0.0/0", "0.0.0.0/0"), ("::/0", "::/0")):
+        found = find(Told(HERE), monkeypatch, word)
+        assert found.sources == (source,)
+        assert "every address" in found.remark
     assert "*" not in find(Told(HERE), monkeypatch).sources
 
 

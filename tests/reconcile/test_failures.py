@@ -9,7 +9,6 @@ from tests.house import ELSEWHERE, HERE, HOUR, MINUTE, START, House, lasting, ma
 from tests.reconcile.conftest import Running
 
 from jitgate.audit import Operation
-from jitgate.clock import ManualClock
 from jitgate.connectors.base import ConnectorError, Done, Memory, Outcome, Pending, Plan, Report
 from jitgate.connectors.memory import MemoryConnector
 from jitgate.core.access import CloseReason, State
@@ -303,9 +302,6 @@ async def test_an_answer_that_cannot_be_kept_is_asked_for_again(house: House, ru
 
 class Counting(Forgetful):
     """As forgetful, and counts."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__(clock)
 
     async def apply(self, plan: Plan) -> Outcome:
         self.applied.append(plan.desired)

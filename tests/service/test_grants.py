@@ -321,6 +321,15 @@ async def test_what_does_not_cover_the_older_grant_lives_beside_it(
     assert house.reaches("web-1", HERE)
 
 
+async def test_a_grant_changed_just_before_a_newer_one_takes_over_still_closes(house: House) -> None:
+    await house.enable("web-1")
+    older = await house.open("web-1", span=lasting("3h"))
+    await grants.shorten_grant(house.service, house.alice, older.uid, lasting("1h"))
+    await house.open("web-1", span=lasting("2h"))
+    closed = await house.grant(older.uid)
+    assert (closed.state, closed.reason) == (State.CLOSED, CloseReason.SUPERSEDED)
+
+
 async def test_somebody_elses_request_takes_nobodys_place(house: House) -> None:
     await house.enable("web-1")
     bob = await house.add_asker("bob", "JIT Requester")

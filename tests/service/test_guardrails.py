@@ -135,6 +135,22 @@ async def test_observing_leaves_the_firewall_alone_until_it_enforces(house: Hous
     assert not house.reaches("web-1")
 
 
+async def test_nobody_adds_a_guardrail_that_loosens_alone(house: House) -> None:
+    """What is said by no guardrail holds as well: every port is enforced until one says to observe it."""
+    second = await house.add_asker("second", "Security Admin")
+    await house.enable("web-1")
+    observe = Guardrail("trial", Selector(), Limits(enforcement=Enforcement.OBSERVE))
+    assert not await guardrails.put_guardrail(house.service, house.alice, observe)
+    await house.settle()
+    assert not house.reaches("web-1")
+    with pytest.raises(Forbidden, match="another administrator"):
+        await guardrails.confirm_guardrail(house.service, house.alice, "trial")
+    await guardrails.confirm_guardrail(house.service, second, "TRIAL")
+    assert await guardrails.list_guardrails(house.service, house.alice) == (observe,)
+    await house.settle()
+    assert house.reaches("web-1")
+
+
 async def test_a_guardrail_that_ends_sessions_does_so_for_grants_that_stand_already(house: House) -> None:
     await house.enable("web-1")
     await house.open("web-1", span=lasting("1h"))

@@ -25,6 +25,7 @@ SOURCES: Mapping[str, frozenset[str]] = {
 BOTH = frozenset({"TCP", "UDP"})
 TCP = frozenset({"TCP"})
 APPROVAL_WAIT = timedelta(hours=24)
+OPENING_MAY_TAKE = timedelta(minutes=15)
 
 PENDING, SCHEDULED, OPENING, OPEN, OVER = "pending", "scheduled", "opening", "open", "over"
 
@@ -72,6 +73,7 @@ class Promise:
     length: timedelta | None
     start: datetime | None
     wait_until: datetime | None
+    since: datetime
     successor: "Promise | None" = None
     holds_until: float = 0.0
 
@@ -187,6 +189,7 @@ class Model:
     def moved(self, promise: Promise, spots: frozenset[str]) -> Promise:
         """The promise that takes this one's place for another source."""
         new = replace(promise, spots=spots, state=OPENING, successor=None, length=None, start=None, wait_until=None)
+        new.since = self.now
         assert new.end is not None
         new.holds_until = self._deadline(new.end)
         return new
@@ -212,8 +215,14 @@ class Model:
             else:
                 self.close(promise)
         for promise in starts:
-            promise.end, promise.state = promise.end_from_start, OPENING
+            promise.end, promise.state, promise.since = promise.end_from_start, OPENING, self.now
             self._begin(promise)
+
+    def give_up(self) -> None:
+        """A firewall has failed: what has been opening for too long is over."""
+        for promise in self.promises:
+            if promise.state == OPENING and self.now - promise.since > OPENING_MAY_TAKE:
+                self.close(promise)
 
     def stand(self) -> None:
         """Every firewall holds what it must: what was opening is open, and what it replaces is over."""
@@ -256,6 +265,7 @@ class Model:
             length=length,
             start=wish.start,
             wait_until=self.now + APPROVAL_WAIT if waits else None,
+            since=self.now,
         )
 
     def _length(self, rule: Rule, wish: Wish) -> timedelta | None:

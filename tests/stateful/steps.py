@@ -1,11 +1,12 @@
 """The state machine: whatever people, clocks, crashes and other hands do, in any order, what a packet reaches once it
 has settled is what the live grants say, the lists say the same, and nothing is ever open past its deadline."""
 
+import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -25,13 +26,12 @@ from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.resource_id import MachineId, parse_machine_id
 from jitgate.service import grants, guardrails, policies, requests
 from jitgate.service.base import Asker
+from jitgate.service.views import GrantView
 from jitgate.store import scopes
 
 PORTS = (22, 53)
 POLICIES = ("one", "two")
 REFUSALS = (Refused, Invalid, Conflict)
-_LEASE = timedelta(seconds=31)
-_LONGEST_BACK_OFF = timedelta(seconds=61)
 _LISTED = {
     State.PENDING: promises.PENDING,
     State.SCHEDULED: promises.SCHEDULED,
@@ -189,7 +189,7 @@ class Steps(RuleBasedStateMachine):
     def put_guardrail(self, longest: int | None, approvals: int, observes: bool) -> None:
         rail = Rail(None if longest is None else timedelta(hours=longest), approvals, observes)
         in_force = self.run(guardrails.put_guardrail(self.house.service, self.house.alice, _guardrail(rail)))
-        if self.model.rail is not None and rail.is_looser_than(self.model.rail):
+        if rail.is_looser_than(self.model.rail or Rail()):
             assert not in_force
             self.model.proposed = rail
         else:
@@ -265,15 +265,14 @@ class Steps(RuleBasedStateMachine):
         self._look()
         real = self.house.connectors["memory"]
         self.house.connectors["memory"] = Interrupted(real, Killed(), after=after)
+        dying = self.house.make_reconciler("dying", lease_length=self.world.lease)
         for scope in self.run(self.house.due()):
-            try:
-                self.run(self.house.make_reconciler("dying").reconcile(scope))
-            except Killed:
-                continue
+            with contextlib.suppress(Killed):
+                self.run(dying.reconcile(scope))
         self.house.connectors["memory"] = real
         self.model.let_time_move()
         self._crash()
-        self.house.clock.advance(_LEASE)
+        self.house.clock.advance(self.world.lease)
         self._look()
 
     @rule(after=st.booleans())
@@ -285,7 +284,8 @@ class Steps(RuleBasedStateMachine):
         self.run(self.house.settle())
         self.house.connectors["memory"] = real
         self.model.let_time_move()
-        self.house.clock.advance(_LONGEST_BACK_OFF)
+        self.model.give_up()
+        self.house.clock.advance(self.world.back_off)
         self._settle()
 
     @rule()
@@ -359,12 +359,11 @@ class Steps(RuleBasedStateMachine):
         assert self.world.holding() <= set(self.model.incarnations.values()), (
             "nothing is left of machines that are gone"
         )
-        found = self.world.passing(self._probes(every))
         wanted = {
             (self.model.incarnations[name], port, protocol): self.model.lets_in(name, port, protocol)
             for name, port, protocol in every
         }
-        assert found == wanted
+        self.world.compare(self._probes(every), wanted)
 
     # --- parts of these -------------------------------------------------------------------------------
 
@@ -383,13 +382,12 @@ class Steps(RuleBasedStateMachine):
         self._look()
 
     def _steer_clear(self) -> None:
-        """Not to compare at the very moment at which something ends in real time."""
-        while self.world.slack > timedelta(milliseconds=10):
+        """In real time, not to compare while something ends."""
+        self._look()
+        ahead = self.world.look_takes
+        while near := [at for at in self._moments() if timedelta(0) < at - self.model.now + self.world.slack < ahead]:
+            self.house.clock.advance(max(near) - self.model.now + self.world.slack)
             self._look()
-            near = [at for at in self._moments() if abs(at - self.model.now) < 3 * self.world.slack]
-            if not near:
-                return
-            self.house.clock.advance(self.world.slack)
 
     def _moments(self) -> list[datetime]:
         live = [p for p in self.model.promises if p.state != OVER]
@@ -448,9 +446,9 @@ class Steps(RuleBasedStateMachine):
         decided = self.model.decide(wish)
         return decided is not None and all(one.state != promises.PENDING for one in decided)
 
-    def _is_done(self, act: object, expected: bool) -> grants.GrantView | None:
+    def _is_done(self, act: Coroutine[Any, Any, GrantView], expected: bool) -> GrantView | None:
         try:
-            done: grants.GrantView = self.run(act)  # type: ignore[arg-type]
+            done: GrantView = self.run(act)
         except REFUSALS:
             assert not expected, "refused, though nothing speaks against it"
             return None
@@ -477,7 +475,7 @@ class Steps(RuleBasedStateMachine):
         made = tuple(
             MachinePolicy(self._machine_id(machine), tuple(map(_port_rule, found))) for machine, found in given.items()
         )
-        self.run(policies.put_policy(self.house.service, self.house.alice, Policy(policy_id(name), made)))
+        self.run(policies.put_policy(self.house.service, self.house.alice, Policy(policy_id(name), made), force=True))
         self.model.policies[name] = given
         self._disturb()
         self.model.policies_changed()

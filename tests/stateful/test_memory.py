@@ -1,5 +1,7 @@
 """The state machine against the firewall in memory."""
 
+import pytest
+
 from tests.stateful.steps import Steps
 from tests.stateful.worlds import MemoryWorld
 
@@ -8,4 +10,4 @@ class MemorySteps(Steps):
     make_world = MemoryWorld
 
 
-TestWhatPacketsReachInMemory = MemorySteps.TestCase
+TestWhatPacketsReachInMemory = pytest.mark.timeout(0)(MemorySteps.TestCase)

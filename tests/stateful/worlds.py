@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -28,9 +28,12 @@ class World(Protocol):
 
     `machines`  their names
     `lengths`   how long access may be asked for, the longest first
-    `pauses`    how much time may pass at once
+    `pauses`    how much time may pass at once, the longest last
+    `lease`     how long a reconciler that dies holds a firewall
+    `back_off`  how long one failure may put off the next attempt
     `tick`      how much time passes before each request, so that they have an order
     `slack`     how far the model's times may be off
+    `look_takes` how long settling and looking takes: nothing may end meanwhile
     `heals_itself`  whether it is put right after another hand's change without a sweep
     """
 
@@ -42,12 +45,19 @@ class World(Protocol):
     pauses: tuple[timedelta, ...]
     tick: timedelta
     slack: timedelta
+    lease: timedelta
+    back_off: timedelta
+    look_takes: timedelta
     protocols: tuple[str, ...]
     heals_itself: bool
     is_cheap_to_probe: bool
 
     def passing(self, probes: Iterable[Probe]) -> dict[Probe, set[str]]:
         """Per port the addresses from which a new packet gets through now."""
+        ...
+
+    def compare(self, probes: Iterable[Probe], wanted: Mapping[Probe, set[str]]) -> None:
+        """Raise AssertionError unless new packets get through exactly as wanted."""
         ...
 
     def holding(self) -> set[str]:
@@ -78,6 +88,9 @@ class MemoryWorld:
     pauses = (timedelta(milliseconds=1), MINUTE, 10 * MINUTE, HOUR, 5 * HOUR, 25 * HOUR)
     tick = timedelta(milliseconds=1)
     slack = timedelta(milliseconds=1)
+    lease = timedelta(seconds=30)
+    back_off = timedelta(seconds=60)
+    look_takes = timedelta(0)
     protocols = ("TCP", "UDP")
     heals_itself = False
     is_cheap_to_probe = True
@@ -98,6 +111,9 @@ class MemoryWorld:
             }
             for machine, port, protocol in probes
         }
+
+    def compare(self, probes: Iterable[Probe], wanted: Mapping[Probe, set[str]]) -> None:
+        assert self.passing(probes) == wanted
 
     def holding(self) -> set[str]:
         scopes = {machine.scope for machine in self._every}

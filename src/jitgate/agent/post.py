@@ -37,6 +37,8 @@ class Post:
         self._enforcer: Enforcer | None = None
         self._namespace: tuple[int, int] | None = None
         self._taking_up = threading.Lock()
+        self._given_up = False
+        self._last_facts = HostFacts(host.name, host.uuid)
 
     def start(self) -> None:
         """Take up the host, and from now on do what is asked."""
@@ -58,10 +60,19 @@ class Post:
     def facts(self) -> HostFacts:
         """What the host tells about itself, or why its firewall cannot be held."""
         try:
-            told = self._held().facts()
+            held = self._held()
         except (ConnectorError, OSError) as error:
+            self._given_up = True
             return HostFacts(self.host.name, self.host.uuid, unsupported=str(error))
-        return HostFacts(self.host.name, self.host.uuid, told.addresses, facts=told.as_json())
+        self._given_up = False
+        try:
+            told = held.facts()
+        except (ConnectorError, OSError) as error:
+            # It is held all the same. Called unsupported, the server would have every port of it opened.
+            _log.warning("%s: could not look around: %s", self.host.name, error)
+            return self._last_facts
+        self._last_facts = HostFacts(self.host.name, self.host.uuid, told.addresses, facts=told.as_json())
+        return self._last_facts
 
     def _run(self) -> None:
         while True:
@@ -82,7 +93,11 @@ class Post:
     def _apply(self, request: Apply) -> None:
         try:
             failpoint("agent.before_apply")
-            report = self._held().sync(self._aged(request))
+            held = self._held()
+            if self._given_up:
+                # What is desired was worked out for a host that protects nothing.
+                raise ConnectorError("the host can be held again; the server has not been told yet")
+            report = held.sync(self._aged(request))
             failpoint("agent.after_apply")
         except GenerationBehind as error:
             self._say(Failed(request.number, error.message, error.retry, error.current))

@@ -47,16 +47,19 @@ def find_origin(
     server: Server, words: Sequence[str] | None, machines: Sequence[str], environ: Mapping[str, str]
 ) -> Origin:
     """The sources that were meant. Raises Usage, Invalid, Failure."""
-    found: list[str] = []
-    remark = ""
-    for word in words or [ME]:
-        if word.lower() == ME:
-            me = find_me(server, machines, environ)
-            found += me.sources
-            remark = me.remark
-        else:
-            found.append("*" if word.lower() in ANYWHERE else prefixes.text(prefixes.canonical(word, "--from")))
-    return Origin(tuple(dict.fromkeys(found)), remark)
+    origins = [_origin(server, word, machines, environ) for word in words or [ME]]
+    sources = [source for origin in origins for source in origin.sources]
+    remarks = [origin.remark for origin in origins if origin.remark]
+    return Origin(tuple(dict.fromkeys(sources)), " ".join(dict.fromkeys(remarks)))
+
+
+def _origin(server: Server, word: str, machines: Sequence[str], environ: Mapping[str, str]) -> Origin:
+    if word.lower() == ME:
+        return find_me(server, machines, environ)
+    prefix = "*" if word.lower() in ANYWHERE else prefixes.text(prefixes.canonical(word, "--from"))
+    if prefix == "*" or prefix.endswith("/0"):
+        return Origin((prefix,), "That is every address there is: `--from me` opens for yours alone.")
+    return Origin((prefix,))
 
 
 def find_me(server: Server, machines: Sequence[str], environ: Mapping[str, str]) -> Origin:

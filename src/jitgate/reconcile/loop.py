@@ -22,7 +22,7 @@ from jitgate.store.database import Store, Tx
 
 SWEEP_EVERY = timedelta(minutes=5)
 LEASE_LENGTH = timedelta(seconds=30)
-_LONGEST_WAIT = 1.0
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 1.0
 _PAUSE = 1.0
 _MOST_SCOPES = 100
 _SEAL_EVERY = 0.5
@@ -95,19 +95,23 @@ class Reconciler:
     # --- one look round -----------------------------------------------------------------------------
 
     async def _look(self) -> None:
+        pause = 0.0
         while True:
-            await self._look_round()
+            pause = await self._look_round(pause)
 
-    async def _look_round(self) -> None:
+    async def _look_round(self, pause: float) -> float:
+        """Begin what is woken, which somebody waits for, then what is due; returns the seconds until more will be."""
         try:
-            woken = await self._store.woken.wait(await self._until_due())
-            for scope in {*woken, *await self._due()}:
+            for scope in await self._store.woken.wait(pause):
                 self._begin(scope)
+            due, pause = await self._store.read(lambda tx: _due(tx, self._connectors))
+            for scope in due:
+                # What is under way here has not been claimed yet, or has just been given back with its next due time.
+                if scope not in self._running:
+                    self._begin(scope)
         except Exception as error:  # noqa: BLE001 - a loop that ends shuts nothing any more
             await self._sit_out(error)
-
-    async def _until_due(self) -> float:
-        return await self._store.read(lambda tx: _seconds_until_due(tx, self._connectors))
+        return pause
 
     async def _due(self) -> list[str]:
         return await self._store.read(lambda tx: scopes.due(tx, self._connectors, _MOST_SCOPES))
@@ -194,9 +198,15 @@ class Reconciler:
                 await self._sit_out(error)
 
 
-def _seconds_until_due(tx: Tx, connectors: Iterable[str]) -> float:
-    """By the store's time, which grants end by; a wall clock that was set back would let them wait."""
+def _due(tx: Tx, connectors: Iterable[str]) -> tuple[list[str], float]:
+    """The scopes that are due, and the seconds until the next one is.
+
+    By the store's time, which grants end by; a wall clock that was set back would let them wait.
+    """
+    found = scopes.due(tx, connectors, _MOST_SCOPES)
     at = scopes.next_due(tx, connectors)
+    if len(found) == _MOST_SCOPES:
+        return found, _SHORTEST_WAIT
     if at is None:
-        return _LONGEST_WAIT
-    return min(max((at - tx.now).total_seconds(), 0.001), _LONGEST_WAIT)
+        return found, _LONGEST_WAIT
+    return found, min(max((at - tx.now).total_seconds(), _SHORTEST_WAIT), _LONGEST_WAIT)

@@ -37,8 +37,9 @@ def done(tx: Tx, begun: Pass, outcome: Done, owner: str, sweep_every: timedelta)
     report = outcome.report
     current = _unchanged(tx, begun)
     result = progress.progress(current, begun.desired, report, tx.now)
-    _move(tx, result.moves)
+    # Settled first: a grant that stands may be closed by one of the moves, because a newer one takes its place.
     grants.settle(tx, [grant.uid for grant in result.settled])
+    _move(tx, result.moves)
     summary = _summary(report) if begun.desired.complete else None
     scopes.record_success(tx, begun.scope, outcome.memory, summary, begun.desired.at, tx.now + sweep_every)
     if begun.desired.complete:

@@ -34,7 +34,7 @@ async def list_proposals(service: Service, asker: Asker) -> Sequence[Proposal]:
 
 
 async def put_guardrail(service: Service, asker: Asker, guardrail: Guardrail) -> bool:
-    """Set a guardrail. False: it would loosen one that holds, and waits for a second administrator.
+    """Set a guardrail. False: it would loosen what holds, and waits for a second administrator.
 
     Raises Forbidden, Invalid.
     """
@@ -70,7 +70,8 @@ async def confirm_guardrail(service: Service, asker: Asker, name: str) -> None:
     """
 
     def work(tx: Tx) -> None:
-        old = _writable(tx, asker, name)
+        _must_be_writable(tx, asker, name)
+        # There may be no guardrail of that name yet: adding one can loosen as well.
         proposal = guardrails.proposal(tx, name)
         if proposal is None:
             raise NotFound(f"No change of guardrail {name[:100]!r} waits for confirmation.")
@@ -78,13 +79,13 @@ async def confirm_guardrail(service: Service, asker: Asker, name: str) -> None:
             require(asker, roles.WRITE_GUARDRAIL, proposal.guardrail.selector.scope)
         if proposal.by == asker.principal.uid:
             raise Forbidden("Who proposes to loosen a guardrail cannot confirm it: another administrator must.")
-        _put_in_force(tx, asker, old.name, proposal.guardrail)
+        _put_in_force(tx, asker, proposal.name, proposal.guardrail)
 
     await attempt(service, asker, Operation.GUARDRAIL_WRITE, _resource(name), work)
 
 
 def _change(tx: Tx, asker: Asker, name: str, old: Guardrail | None, new: Guardrail | None) -> bool:
-    if old is not None and rules.is_looser(new, old):
+    if rules.is_looser(new, old):
         guardrails.propose(tx, name, new, asker.principal.uid)
         audit.record(tx, [event(asker, Operation.GUARDRAIL_PROPOSE, Outcome.ACCEPTED, _resource(name), _facts(new))])
         return False
@@ -112,11 +113,16 @@ def _existing(tx: Tx, name: str) -> Guardrail:
 
 
 def _writable(tx: Tx, asker: Asker, name: str) -> Guardrail:
-    """A guardrail that the asker may change. Who may not is not told whether there is one."""
+    """A guardrail that the asker may change. Raises Forbidden, NotFound."""
+    _must_be_writable(tx, asker, name)
+    return _existing(tx, name)
+
+
+def _must_be_writable(tx: Tx, asker: Asker, name: str) -> None:
+    """Who may not change a guardrail is not told whether there is one. Raises Forbidden."""
     found = guardrails.get(tx, name)
     if found is None or not asker.principal.may(roles.WRITE_GUARDRAIL, found.selector.scope):
         require(asker, roles.WRITE_GUARDRAIL, "/")
-    return _existing(tx, name)
 
 
 def _facts(guardrail: Guardrail | None) -> dict[str, object]:

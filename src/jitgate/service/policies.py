@@ -291,6 +291,7 @@ def _default_part(machine: Machine) -> MachinePolicy:
 
 def _extend_policy(tx: Tx, asker: Asker, id: PolicyId, members: Sequence[Machine], force: bool) -> None:
     """Add machines to a policy as it stands now, so that nobody else's machine is lost."""
+    require(asker, roles.WRITE_POLICY, id.text)
     if unsupported := next((machine for machine in members if machine.unsupported), None):
         raise Invalid("machine", f"{unsupported.name} cannot be protected: {unsupported.unsupported}")
     stored = policies.get(tx, id.key)
@@ -306,7 +307,8 @@ def _extend_policy(tx: Tx, asker: Asker, id: PolicyId, members: Sequence[Machine
         for machine in members:
             require(asker, roles.FORCE_PROTECTION, machine.id)
         policies.force(tx, [machine.key for machine in members])
-        scopes.sweep_soon(tx, {machine.scope for machine in members})
+    # Also where nothing was added: who enables a machine wants to know that it is shut now.
+    scopes.sweep_soon(tx, {machine.scope for machine in members})
 
 
 def _shrink_policy(tx: Tx, asker: Asker, id: str, keys: set[str]) -> None:

@@ -37,6 +37,8 @@ async def initiate(service: Service, asker: Asker, id: PolicyId, ask: Ask) -> Re
         found = policies.for_machines(tx, id.key, _machine_keys(ask))
         if found is None:
             raise policy_not_found(id)
+        if hidden := _hidden(asker, ask, [found]):
+            raise Forbidden(str(hidden[0]))
         return _grant(tx, asker, ask, [found])
 
     return await attempt(service, asker, Operation.REQUEST, id.text, work)

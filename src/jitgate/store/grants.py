@@ -349,7 +349,11 @@ def settle(tx: Tx, uids: Sequence[str]) -> None:
         tx.run(_settle, [{"settled": uid} for uid in uids])
 
 
-_settle = Prepared(update(grants).where(grants.c.uid == bindparam("settled")).values(changed=False))
+_settle = Prepared(
+    update(grants)
+    .where(grants.c.uid == bindparam("settled"), literal_in(grants.c.state, ("open",)))
+    .values(changed=False)
+)
 
 
 def set_end(tx: Tx, grant: Grant, end: datetime) -> None:

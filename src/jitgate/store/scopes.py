@@ -150,13 +150,15 @@ _due = (
 
 
 def next_due(tx: Tx, connectors: Iterable[str]) -> datetime | None:
-    """When the next scope that nobody is looking at is to be looked at."""
-    found: datetime | None = tx.execute(_next_due, {"connectors": list(connectors)}).scalar()
+    """When the next scope that nobody is looking at, and that is not due yet, is to be looked at."""
+    found: datetime | None = tx.execute(_next_due, {"connectors": list(connectors), "now": tx.now}).scalar()
     return found
 
 
 _next_due = select(func.min(scope_state.c.due_at, type_=scope_state.c.due_at.type)).where(
-    scope_state.c.lease_owner.is_(None), scope_state.c.connector.in_(bindparam("connectors", expanding=True))
+    scope_state.c.due_at > bindparam("now"),
+    scope_state.c.lease_owner.is_(None),
+    scope_state.c.connector.in_(bindparam("connectors", expanding=True)),
 )
 
 

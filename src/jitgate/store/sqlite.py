@@ -91,7 +91,15 @@ def outage(error: BaseException) -> Unavailable | None:
 
 def in_transaction(connection: Connection) -> bool:
     """Whether a transaction is open. After some failures SQLite rolls it back by itself."""
-    return cast("sqlite3.Connection", connection.connection.driver_connection).in_transaction
+    return _driver(connection).in_transaction
+
+
+def control(connection: Connection, statement: str) -> None:
+    """BEGIN, COMMIT and the like, which every function pays for: past SQLAlchemy, at a tenth of the time.
+
+    Raises sqlite3.Error.
+    """
+    _driver(connection).execute(statement).close()
 
 
 class Reader:
@@ -121,14 +129,14 @@ class Reader:
 
     def _read(self, job: Job[Any]) -> None:
         connection = self._opened()
-        connection.exec_driver_sql("BEGIN")
+        control(connection, "BEGIN")
         try:
             # This first look takes the snapshot, so that `now` is after all that it shows.
             floor = time.latest(connection)
             job.run(Tx(connection, self._time.now(floor)))
         finally:
             if in_transaction(connection):
-                connection.exec_driver_sql("ROLLBACK")
+                control(connection, "ROLLBACK")
 
     def _judge(self, job: Job[Any], error: BaseException) -> None:
         """A database that fails is not the function's fault; a function that writes here is."""
@@ -143,6 +151,10 @@ class Reader:
             self._connection = self._connect()
             self._connection.exec_driver_sql("PRAGMA query_only = ON")
         return self._connection
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 def _code(error: BaseException) -> int:

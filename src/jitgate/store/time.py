@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import BigInteger, Connection, bindparam, cast, select, update
 
 from jitgate.clock import Clock
+from jitgate.store.prepared import Prepared
 from jitgate.store.schema import EPOCH, MICROSECOND, meta
 
 _READ = select(meta.c.value).where(meta.c.name == "now")
@@ -46,9 +47,10 @@ class StoreTime:
 
 def latest(connection: Connection) -> datetime:
     """The latest moment that any transaction has kept."""
-    return EPOCH + int(connection.execute(_READ).scalar_one()) * MICROSECOND
+    [row] = _READ.fetch(connection, {})
+    return EPOCH + int(row.value) * MICROSECOND
 
 
 def keep(connection: Connection, now: datetime) -> None:
     """Remember a moment as the latest, unless a later one is kept."""
-    connection.execute(_KEEP, {"now": str((now - EPOCH) // MICROSECOND)})
+    _KEEP.run(connection, [{"now": str((now - EPOCH) // MICROSECOND)}])

@@ -14,7 +14,7 @@ from jitgate.core.errors import Unavailable
 from jitgate.failpoints import failpoint
 from jitgate.store import time
 from jitgate.store.jobs import Job, deliver
-from jitgate.store.sqlite import in_transaction, outage
+from jitgate.store.sqlite import control, in_transaction, outage
 from jitgate.store.time import StoreTime
 from jitgate.store.transaction import Tx
 from jitgate.store.wake import Wake
@@ -49,18 +49,18 @@ class Writer:
     def _commit(self, jobs: Sequence[Job[Any]]) -> set[str]:
         """Run all, commit what came to its end; the scopes to wake."""
         connection = self._opened()
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        control(connection, "BEGIN IMMEDIATE")
         now = time.latest(connection)
         woken: set[str] = set()
         for job in jobs:
             now = self._time.now(now)
             woken |= _run(connection, job, now)
         if all(job.error is not None for job in jobs):
-            connection.exec_driver_sql("ROLLBACK")
+            control(connection, "ROLLBACK")
             return set()
         time.keep(connection, now)
         failpoint("store.before_commit")
-        connection.exec_driver_sql("COMMIT")
+        control(connection, "COMMIT")
         failpoint("store.after_commit")
         return woken
 
@@ -79,13 +79,13 @@ class Writer:
 def _run(connection: Connection, job: Job[Any], now: datetime) -> set[str]:
     """Run one function on a savepoint; the scopes to wake. Raises Unavailable if the database has failed."""
     woken: set[str] = set()
-    connection.exec_driver_sql("SAVEPOINT job")
+    control(connection, "SAVEPOINT job")
     succeeded = job.run(Tx(connection, now, woken))
     _check(connection, job)
     if not succeeded:
-        connection.exec_driver_sql("ROLLBACK TO job")
+        control(connection, "ROLLBACK TO job")
         woken.clear()
-    connection.exec_driver_sql("RELEASE job")
+    control(connection, "RELEASE job")
     return woken
 
 

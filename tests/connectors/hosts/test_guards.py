@@ -91,6 +91,19 @@ def test_a_port_that_is_protected_already_stays_so_whoever_is_connected(scene: S
     assert not scene.network.alice.can_connect(HOST4, PORT)
 
 
+def test_a_port_that_the_boot_table_shuts_stays_shut_whoever_was_connected(scene: Scene) -> None:
+    """A session that outlives its grant, the agent dead, and the table flushed: its successor must not let go."""
+    scene.open(f"{ALICE4}/32")
+    with scene.network.alice.connect(HOST4, PORT):
+        scene.shut(f"{ALICE4}/32")
+        scene.close()
+        scene.network.host.nft("delete table inet jitgate")
+        scene.network.host.run("nft", "-f", str(scene.state_dir / "boot.nft"))
+        scene.start()
+        assert scene.ask(complete=True).protected[port_key()] == ""
+    assert not scene.network.alice.can_connect(HOST4, PORT)
+
+
 def test_a_full_disk_keeps_the_port_shut_and_the_boot_ruleset_is_written_later(
     idle: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,15 @@ def test_the_boot_ruleset_is_replaced_whole_or_not_at_all(tmp_path: Path, monkey
     assert (tmp_path / boot.FILE).read_text() == "first"
 
 
+def test_the_boot_ruleset_is_not_written_through_a_link(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("precious")
+    (tmp_path / "boot.new").symlink_to(elsewhere)
+    boot.write(tmp_path, "ruleset")
+    assert elsewhere.read_text() == "precious"
+    assert (tmp_path / boot.FILE).read_text() == "ruleset"
+
+
 @pytest.mark.needs_root
 @pytest.mark.parametrize(
     ("rules", "denied"),

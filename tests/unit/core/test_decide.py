@@ -279,6 +279,17 @@ def test_the_port_that_needs_most_approvals_speaks_for_the_whole_request() -> No
     assert len(decision.terms) == 2
 
 
+def test_the_port_that_waits_shortest_speaks_for_the_whole_request() -> None:
+    rails = [
+        make_guardrail("ssh", Selector(ports=frozenset({22})), approvals=1, approval_wait=HOUR),
+        make_guardrail("rdp", Selector(ports=frozenset({3389})), approvals=1, approval_wait=2 * HOUR),
+    ]
+    ask = make_ask(make_port(22), make_port(3389, field="ports[1]"))
+    decision = ask_for(ask, make_policy(make_rule(22), make_rule(3389)), rails=rails)
+    assert isinstance(decision, NeedsApproval)
+    assert decision.wait == HOUR
+
+
 def test_approval_is_no_way_round_a_refusal() -> None:
     assert reasons_of(ask_for(make_ask(make_port(sources=(OUTSIDE,))), NARROW, rails=[make_guardrail(approvals=1)]))
 

@@ -299,8 +299,9 @@ def test_a_guardrail_that_would_cover_nobody_is_refused(scope: str) -> None:
     assert refusal.value.reason.field == "selector.scope"
 
 
-def test_a_guardrail_that_says_nothing_is_accepted() -> None:
-    assert guardrail.check(make_guardrail()).limits == Limits(approvals=0)
+@pytest.mark.parametrize("limits", [{}, {"sources": (ALICE,), "reason_pattern": "#", "approvals": 1}])
+def test_a_guardrail_that_says_little_is_accepted(limits: dict[str, Any]) -> None:
+    assert guardrail.check(make_guardrail(**limits)).limits == Limits(**({"approvals": 0} | limits))
 
 
 def test_every_limit_at_its_most_is_accepted() -> None:

@@ -125,6 +125,11 @@ def test_a_scheduled_grant_opens_at_its_start_and_its_length_counts_from_there()
     assert due(grant, NOW + HOUR) == Move(grant, State.OPENING, NOW + HOUR, end=NOW + 2 * HOUR)
 
 
+def test_a_scheduled_grant_is_looked_at_when_it_starts_or_is_over_whichever_comes_first() -> None:
+    assert due_at(make_grant(State.SCHEDULED, start=NOW + MINUTE, end=NOW + HOUR)) == NOW + MINUTE
+    assert due_at(make_grant(State.SCHEDULED, start=NOW + HOUR, end=NOW + MINUTE)) == NOW + MINUTE
+
+
 def test_a_start_that_was_slept_through_does_not_move_the_end() -> None:
     grant = make_grant(State.SCHEDULED, end=None, duration=length("PT1H"), start=NOW + HOUR)
     late = NOW + HOUR + 20 * MINUTE
@@ -241,6 +246,18 @@ def test_an_earlier_end_is_not_settled_while_the_old_one_stands() -> None:
 def test_an_earlier_end_is_settled_where_another_grant_keeps_the_key_open_longer() -> None:
     shortened, longer = make_grant(State.OPEN, end=NOW + MINUTE), make_grant(State.OPEN, uid="g2")
     assert settles(shortened, as_wanted(longer), longer)
+
+
+def test_an_earlier_end_is_not_settled_while_one_of_its_keys_stands_too_long() -> None:
+    shortened = make_grant(State.OPEN, end=NOW + MINUTE, protocol=Protocol.ANY)
+    for late in shortened.keys():
+        assert not settles(shortened, Report({**as_wanted(shortened).standing, late: NOW + HOUR}))
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.OPEN])
+def test_only_what_is_open_settles(state: State) -> None:
+    other = make_grant(State.OPEN, uid="g2")
+    assert not settles(make_grant(state), as_wanted(other), other)
 
 
 def test_what_is_silent_settles_nothing() -> None:

@@ -64,7 +64,9 @@ def write(directory: Path, ruleset: str) -> None:
         return
     directory.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    with fresh.open("w", encoding="ascii") as file:
+    # Made anew, so that no link which somebody has laid there is followed.
+    fresh.unlink(missing_ok=True)
+    with fresh.open("x", encoding="ascii") as file:
         file.write(ruleset)
         file.flush()
         os.fsync(file.fileno())

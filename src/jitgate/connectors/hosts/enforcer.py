@@ -231,9 +231,11 @@ class Enforcer:
         if wanted is self._wanted or (wanted == self._wanted and not self._unprotected):
             return self._ports, self._unprotected
         ports, unprotected = {}, {}
+        # Whoever is connected to a port that the boot table shuts is cut off already: it must not open for their sake.
+        shut = self._ports.keys() | self._kernel.shut_at_boot().keys()
         for key, protection in wanted.items():
             port = (key.protocol, key.port)
-            if port not in self._ports and not protection.force and (reason := self._sessions.lock_out(key, opening)):
+            if port not in shut and not protection.force and (reason := self._sessions.lock_out(key, opening)):
                 unprotected[key] = reason
             else:
                 ports[port] = protection.session

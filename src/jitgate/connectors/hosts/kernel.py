@@ -102,6 +102,10 @@ class KernelTable:
         if BOOT_TABLE in self.reader.tables():
             self.nft.run([f"delete table inet {BOOT_TABLE}"])
 
+    def shut_at_boot(self) -> Ports:
+        """The ports that the boot unit's table shuts, while it stands."""
+        return observe.read_ports(self.reader, BOOT_TABLE)
+
     def put_right(self, ports: Ports, mirror: Mirror, *, elements: bool) -> list[str]:
         """Read back, mend what differs, and say what did. `elements`: those too, which takes time with very many."""
         structure = observe.read_structure(self.reader)

@@ -55,7 +55,7 @@ def read_structure(reader: Reader) -> Structure:
     """The table's structure. Empty if there is no table."""
     sets = reader.sets(TABLE)
     chains = [each for each in reader.chains() if each.family == nf_tables.INET and each.table == TABLE]
-    return Structure(sets, tuple(chains), tuple(reader.rules(TABLE)), _read_ports(reader))
+    return Structure(sets, tuple(chains), tuple(reader.rules(TABLE)), read_ports(reader, TABLE))
 
 
 def read_elements(reader: Reader, slots: Iterable[Slot], machine: str, elapsed: float) -> Elements:
@@ -125,10 +125,11 @@ def port_of(packed: bytes) -> tuple[Protocol | None, int]:
     return _PROTOCOLS.get(packed[0]), int.from_bytes(packed[4:6], "big")
 
 
-def _read_ports(reader: Reader) -> Ports:
-    kept = {each.key for each in reader.elements(TABLE, KEEP)}
+def read_ports(reader: Reader, table: str) -> Ports:
+    """The ports that one of our tables protects; none if there is no such table."""
+    kept = {each.key for each in reader.elements(table, KEEP)}
     found: dict[tuple[Protocol, int], SessionEnd] = {}
-    for each in reader.elements(TABLE, PORTS):
+    for each in reader.elements(table, PORTS):
         protocol, port = port_of(each.key)
         if protocol is not None:
             found[protocol, port] = SessionEnd.KEEP if each.key in kept else SessionEnd.END

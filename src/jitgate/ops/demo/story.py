@@ -3,7 +3,6 @@
 A step returns what was seen, in a sentence, and raises Broken if that is not what jitgate promises.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ _LOOK_ON_SECONDS = 0.6
 _FINAL_SECONDS = 0.5
 _ANSWER_SECONDS = 0.05
 _CUT_SECONDS = 2.0
-_CLOSED_SECONDS = 10.0
+_CLOSED_SECONDS = 20.0
 _EXPECTED_RECORD = ("asked", "open", "userRequested", "asked", "open", "expired")
 
 
@@ -192,20 +191,21 @@ class Story:
         return taken
 
     def _watch(self, end: float, update: Update) -> tuple[float, float]:
-        """When the port let somebody in for the last time, and the session answered: seconds from the end.
+        """When the last attempt was made that was let in, and the last line sent that came back: seconds from the end.
 
         `end`: by the clock's elapsed time. Looks on for a while after it.
         """
         assert self._session is not None
         knocking = attempts(self._network.alice, self._network.web)
-        port = session = -math.inf
-        while (passed := self._clock.elapsed() - end) < _LOOK_ON_SECONDS:
-            update(f"shuts in {-passed:.1f} s" if passed < 0 else "silent")
-            if self._session.exchange(_ANSWER_SECONDS) is not None:
-                session = self._clock.elapsed() - end
+        port = session = self._clock.elapsed() - end
+        while (begun := self._clock.elapsed() - end) < _LOOK_ON_SECONDS:
+            update(f"shuts in {-begun:.1f} s" if begun < 0 else "silent")
             if Answer.ACCEPTED in knock(knocking, _ANSWER_SECONDS).values():
-                port = self._clock.elapsed() - end
-            time.sleep(0.005 if passed > -_FINAL_SECONDS else 0.1)
+                port = begun
+            begun = self._clock.elapsed() - end
+            if self._session.exchange(_ANSWER_SECONDS) is not None:
+                session = begun
+            time.sleep(0.005 if begun > -_FINAL_SECONDS else 0.1)
         return port, session
 
 

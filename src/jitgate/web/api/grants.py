@@ -89,6 +89,6 @@ async def move_grant(
 
 
 async def _when_settled(service: CurrentService, asker: CurrentAsker, view: GrantView, wait: float) -> ShownGrant:
-    if not wait or shown.is_settled(view):
+    if not wait:
         return shown.grant(view)
     return shown.grant(await until(shown.is_settled, lambda: grants.get_grant(service, asker, view.grant.uid), wait))

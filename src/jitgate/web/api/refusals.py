@@ -32,5 +32,6 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     403: _refusal("The right is missing."),
     404: _refusal("There is no such thing."),
     409: _refusal("The thing has moved on meanwhile."),
+    413: _refusal("The body is too large."),
     503: _refusal("It cannot be done now: try again."),
 }

@@ -1,0 +1,298 @@
+"""The documentation says what the program does: names, settings, calls and commands are compared with the code."""
+
+import ast
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import create_autospec
+
+import pytest
+import typer
+from fastapi.routing import iter_route_contexts
+
+from jitgate import cli, config
+from jitgate.audit import Operation, Outcome
+from jitgate.cli.exits import Exit
+from jitgate.core.errors import Invalid, JitgateError
+from jitgate.ops.app import add_commands
+from jitgate.service.base import Service
+from jitgate.web.app import create_app
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+MANUAL = [page for page in PAGES if page.parent == ROOT or page.parent.name != "decisions"]
+
+# Blocks that show what is typed into a shell; the others name their language.
+SHELL = {"", "sh", "console"}
+FENCE = re.compile(r"^ *```(?P<language>\w*)\n(?P<body>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+CODE = re.compile(r"`([^`\n]+)`")
+ELSEWHERE = re.compile(r"https?://|mailto:")
+OPERATORS = {"|", "||", "&&", ";", "&", ">", ">>", "<"}
+
+by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+# --- links and words ----------------------------------------------------------------------------------
+
+
+@by_name
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in LINK.findall(prose(page)):
+        if ELSEWHERE.match(target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{target} leads nowhere"
+        assert not anchor or anchor in anchors(found), f"{target}: there is no such heading"
+
+
+@by_name
+def test_no_page_names_this_machine_or_a_package_registry(page: Path) -> None:
+    """Pages hold wherever they are read. (Hosts of registries are looked for in all files by another test.)"""
+    text = page.read_text("utf-8")
+    assert str(ROOT) + "/" not in text
+    assert not re.search(r"(?<![\w/])/(work|home|tmp|root)/", text)
+    assert not re.search(r"\b(pypi|pythonhosted|npmjs|artifactory|nexus)\b", text, re.IGNORECASE)
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / target.partition("#")[0]).resolve() for target in LINK.findall(index.read_text("utf-8"))}
+    docs = {page for page in MANUAL if page.is_relative_to(index.parent)} - {index}
+    assert docs <= linked
+
+
+# --- settings -----------------------------------------------------------------------------------------
+
+
+def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
+    assert {table: set(rows) for table, rows in settings().items()} == {
+        table: known_settings(table) for table in known_settings("")
+    }
+
+
+def test_the_documented_defaults_are_the_defaults() -> None:
+    lines = ['[[host]]\nname = "here"']
+    lines += [f"{name} = {value}" for name, value in settings()["host"].items() if value not in {"none", "required"}]
+    for table in settings().keys() - {"host"}:
+        lines.append(f"[{table}]")
+        lines += [f"{name} = {value}" for name, value in settings()[table].items() if value != "none"]
+    assert config.parse("\n".join(lines), "here") == config.parse("", "here")
+
+
+def test_settings_shown_on_pages_are_accepted() -> None:
+    shown = [block for page in MANUAL for language, block in blocks(page) if language == "toml"]
+    assert shown
+    for block in shown:
+        assert config.parse(block, "here").hosts, block
+
+
+# --- the record, the calls, the refusals ----------------------------------------------------------------
+
+
+def test_the_record_page_has_every_operation_and_outcome_and_no_other() -> None:
+    text = (REFERENCE / "activity.md").read_text("utf-8")
+    assert first_cells(section(text, "Operations")) == [str(operation) for operation in Operation] or set(
+        first_cells(section(text, "Operations"))
+    ) == {str(operation) for operation in Operation}
+    assert set(first_cells(section(text, "Outcomes"))) == {str(outcome) for outcome in Outcome}
+
+
+def test_the_calls_page_has_every_route_and_no_other() -> None:
+    app = create_app(create_autospec(Service), trusted_proxies=(), allowed_hosts=())
+    routes = {
+        (method, re.sub(r":path\}", "}", route.path or ""))
+        for route in iter_route_contexts(app.routes)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    short = {"SUB": "/subscriptions/{subscriptionId}", "JIT": "/providers/Microsoft.Security"}
+    short["GROUP"] = short["SUB"] + "/resourceGroups/{resourceGroupName}"
+    rows = re.findall(r"^\| (GET|PUT|POST|DELETE) \| `([^`]+)` \|", (REFERENCE / "api.md").read_text("utf-8"), re.M)
+    shown = {(method, "".join(short.get(part, part) for part in path.split())) for method, path in rows}
+    assert shown == routes
+    assert len(rows) == len(shown), "a route stands twice"
+
+
+def test_the_errors_page_has_every_code_and_no_other() -> None:
+    text = (REFERENCE / "errors.md").read_text("utf-8")
+    answers = set(first_cells(section(text, "Codes of the answer")))
+    reasons = set(first_cells(section(text, "Reasons of a decision")))
+    assert answers | reasons == codes(ROOT / "src" / "jitgate") - {JitgateError.code}
+    assert reasons == codes(ROOT / "src" / "jitgate" / "core", "decide.py", "checks.py")
+
+
+def test_every_exit_code_is_documented() -> None:
+    rows = re.findall(r"^\| (\d+) \|", (REFERENCE / "cli.md").read_text("utf-8"), re.M)
+    assert {int(row) for row in rows} == {int(code) for code in Exit}
+
+
+# --- commands -----------------------------------------------------------------------------------------
+
+
+def test_commands_shown_in_blocks_are_commands_with_their_options() -> None:
+    """Parsed as the program would, and not run."""
+    found = [(page, words) for page in MANUAL for words in typed(page)]
+    assert len(found) > 30
+    for page, words in found:
+        command, rest, context = find_command(words)
+        try:
+            command.make_context(" ".join(words), rest, parent=context)
+        except Exception as error:  # noqa: BLE001 - whatever the parser raises, the page is wrong
+            pytest.fail(f"{page.name}: jitgate {shlex.join(words)}: {error!r}")
+
+
+def test_commands_named_in_the_text_exist() -> None:
+    for page in MANUAL:
+        for code in CODE.findall(prose(page)):
+            words = re.sub(r"\\\|", " ", code).split()
+            if words[0] != "jitgate" or words[1:2] == ["COMMAND"]:
+                continue
+            command, rest, _ = find_command([word.strip("[]") for word in words[1:]])
+            known = {name for parameter in command.params for name in [*parameter.opts, *parameter.secondary_opts]}
+            for word in rest[: rest.index("--")] if "--" in rest else rest:
+                is_option = word.startswith("--")
+                assert not is_option or word.partition("=")[0] in known | {"--help"}, f"{page.name}: {code}"
+
+
+def test_every_command_is_in_the_list() -> None:
+    text = (REFERENCE / "cli.md").read_text("utf-8")
+    for words in all_commands(root()):
+        assert f"`jitgate {words}" in text or words.split()[0] in {"host"}, words
+
+
+# --- reading pages ------------------------------------------------------------------------------------
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """The fenced blocks of a page, with their languages."""
+    return [(found["language"], found["body"]) for found in FENCE.finditer(page.read_text("utf-8"))]
+
+
+def prose(page: Path) -> str:
+    return FENCE.sub("", page.read_text("utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as forges make them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def section(text: str, heading: str) -> str:
+    """What stands below a heading, up to the next one."""
+    return re.split(r"^## ", text.partition(f"\n## {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def first_cells(text: str) -> list[str]:
+    """The names in the first column of tables."""
+    return re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+
+
+def settings() -> dict[str, dict[str, str]]:
+    """Table → setting → default, as the page has it."""
+    text = (REFERENCE / "configuration.md").read_text("utf-8")
+    headings = re.findall(r"^## (`\[+(\w+)\]+`)$", text, re.MULTILINE)
+    row = re.compile(r"^\| `(\w+)` \| `?([^`|]+?)`? \|", re.MULTILINE)
+    return {name: dict(row.findall(section(text, heading))) for heading, name in headings}
+
+
+def known_settings(table: str) -> set[str]:
+    """What the program takes in a table of the file: it says so when it refuses another."""
+    head = {"": "", "host": '[[host]]\nname = "a"'}.get(table, f"[{table}]")
+    with pytest.raises(Invalid) as refused:
+        config.parse(f"{head}\nno_such_setting = 1\n", "here")
+    return set(refused.value.reason.allowed.split(", "))
+
+
+def typed(page: Path) -> Iterator[list[str]]:
+    """The jitgate commands in the shell blocks of a page, as words after ``jitgate``."""
+    for language, block in blocks(page):
+        if language not in SHELL:
+            continue
+        for line in block.replace("\\\n", " ").splitlines():
+            yield from jitgate_in(line)
+
+
+def jitgate_in(line: str) -> Iterator[list[str]]:
+    words = shlex.split(re.sub(r"\$\([^)]*\)", "web-1", line), comments=True)
+    starts = [at for at, word in enumerate(words) if Path(word).name == "jitgate" and at + 1 < len(words)]
+    # `/opt/jitgate` is a place, and `ln -s` makes one.
+    if not starts or words[0] in {"ln", "pip", "cp"}:
+        return
+    rest = words[starts[0] + 1 :]
+    end = next((at for at, word in enumerate(rest) if word in OPERATORS), len(rest))
+    yield rest[:end]
+
+
+# --- reading the program ------------------------------------------------------------------------------
+
+
+@cache
+def root() -> Any:
+    """All commands, as `jitgate` has them. Not the applications themselves, which others use, too."""
+    local = typer.Typer()
+    add_commands(local)
+    found = typer.main.get_command(cli.app)
+    found.commands = {**found.commands, **typer.main.get_command(local).commands}  # type: ignore[attr-defined]
+    return found
+
+
+def find_command(words: list[str]) -> tuple[Any, list[str], Any]:
+    """The command that words name, and what is left for it."""
+    command, left = root(), list(words)
+    context = command.context_class(command, info_name="jitgate")
+    while hasattr(command, "commands") and left and left[0] in command.commands:
+        command = command.commands[left.pop(0)]
+        if hasattr(command, "commands"):
+            context = command.context_class(command, parent=context)
+    assert command is not root(), f"there is no command jitgate {shlex.join(words)}"
+    return command, left, context
+
+
+def all_commands(group: Any, before: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from all_commands(command, f"{before}{name} ")
+        else:
+            yield before + name
+
+
+def codes(folder: Path, *files: str) -> set[str]:
+    """The codes of refusals in the source: `code = …`, `code=…`, and the first word of a reason."""
+    trees = [
+        ast.parse(path.read_text("utf-8"))
+        for path in folder.rglob("*.py")
+        if (path.name in files or not files) and "cli" not in path.parts
+    ]
+    names = {
+        target.id: node.value.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    said = [expression for tree in trees for node in ast.walk(tree) for expression in code_in(node)]
+    values = {each.value if isinstance(each, ast.Constant) else names.get(getattr(each, "id", "")) for each in said}
+    return {value for value in values if isinstance(value, str) and re.fullmatch(r"[A-Z][A-Za-z]+", value)}
+
+
+def code_in(node: ast.AST) -> Iterator[ast.expr]:
+    if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "code" for t in node.targets):
+        yield node.value
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        yield from (keyword.value for keyword in node.keywords if keyword.arg == "code")
+        yield from node.args[: name in {"Reason", "reason", "cloud_error"}]
+
+
+def test_a_setting_shown_with_a_wrong_name_would_be_noticed() -> None:
+    assert "no_such_setting" not in known_settings("server")
+    assert tomllib.loads("[server]\nmax_body = 1") == {"server": {"max_body": 1}}
