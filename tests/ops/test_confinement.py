@@ -44,6 +44,13 @@ def test_inside_it_makes_changes_and_removes_files(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("link", ["(inside / 'new').symlink_to(outside)", "os.mkfifo(inside / 'new')"])
+def test_inside_it_makes_nothing_that_leads_others_elsewhere(tmp_path: Path, link: str) -> None:
+    refused = run(link, tmp_path)
+    assert "PermissionError" in refused.stderr
+    assert not (tmp_path / "inside" / "new").is_symlink()
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,7 +1,9 @@
 """The sweep: whatever a hand, a crash or a lost database has done to a firewall is found, put right and told."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from tests.house import ELSEWHERE, HERE, HOUR, MINUTE, START, House, lasting, machine, part
 
 from jitgate.audit import Operation
@@ -9,6 +11,7 @@ from jitgate.core.access import State
 from jitgate.core.desired import AccessKey, Desired, PortKey, Protection, Protocol
 from jitgate.core.prefixes import Prefix
 from jitgate.reconcile.loop import SWEEP_EVERY
+from jitgate.service import machines
 
 SCOPE = "memory/web-1"
 
@@ -158,3 +161,23 @@ async def apply(
         access,  # type: ignore[arg-type]
     )
     await house.firewall.apply(house.firewall.plan(wanted, {}))
+
+
+async def test_a_port_that_somebody_kept_from_being_protected_is_tried_again_soon(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = house.firewall._report
+    with monkeypatch.context() as occupied:
+        occupied.setattr(
+            house.firewall,
+            "_report",
+            lambda firewall, desired: replace(
+                honest(firewall, desired), protected=dict.fromkeys(desired.protected, "somebody is connected")
+            ),
+        )
+        await house.put(part("web-1"))
+        view = await machines.get_machine(house.service, house.alice, "web-1")
+        assert set(view.protected.values()) == {"somebody is connected"}
+    await house.pass_time(timedelta(seconds=20))
+    view = await machines.get_machine(house.service, house.alice, "web-1")
+    assert set(view.protected.values()) == {""}

@@ -194,6 +194,13 @@ async def test_a_stranger_cannot_tell_a_policy_that_exists_from_one_that_does_no
                 await act(house.service, stranger, policy_id(name))
 
 
+async def test_who_may_not_write_a_machine_is_not_told_whether_it_exists(house: House) -> None:
+    writer = await house.add_asker("writer", "Security Admin")
+    for name in ("web-1", "nothing"):
+        with pytest.raises(Forbidden):
+            await policies.put_policy(house.service, writer, policy(part(name)))
+
+
 async def test_the_right_to_force_protection_is_one_of_its_own(house: House) -> None:
     contributor = await house.add_asker("contributor", "Contributor")
     with pytest.raises(Forbidden):

@@ -28,6 +28,19 @@ from jitgate.core.guardrail import Guardrail, Limits, Selector
 from jitgate.service import activity, guardrails, policies, requests
 
 
+async def test_who_may_ask_under_one_policy_cannot_tell_which_other_machines_exist(house: House) -> None:
+    await house.put(part("web-1"))
+    asker = await house.add_asker("asker")
+    asker = await house.add_role(asker, "JIT Requester", policy_id().text)
+    answers = []
+    for name in ("web-2", "nothing"):
+        with pytest.raises(Forbidden) as refused:
+            await requests.initiate(house.service, asker, policy_id(), ask("web-1", name))
+        answers.append(refused.value.message.replace(name, "NAME"))
+    assert answers[0] == answers[1]
+    await requests.initiate(house.service, asker, policy_id(), ask("web-1"))
+
+
 async def test_a_request_opens_its_port_for_its_source_only(house: House) -> None:
     await house.enable("web-1")
     grant = await house.open("web-1", sources=[HERE])

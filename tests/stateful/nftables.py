@@ -97,6 +97,7 @@ class NftWorld:
             opened.callback(lambda: self._connector.enforcer.close())
             self.house.connectors["memory"] = self._connector
             self.runner.run(self.house.__aenter__())
+            self._meet()
             self._opened = opened.pop_all()
 
     def passing(self, probes: Iterable[Probe], patience: float = _ANSWERS_WITHIN) -> dict[Probe, set[str]]:
@@ -135,6 +136,12 @@ class NftWorld:
 
     def close(self) -> None:
         self._opened.close()
+
+    def _meet(self) -> None:
+        """Let the neighbours get to know each other, which may take a second, while nothing is protected yet."""
+        probe = (self._machine.uuid, PORTS[0], "TCP")
+        while self.passing([probe], _AT_THE_LATEST)[probe] != set(ADDRESSES):
+            time.sleep(_ANSWERS_WITHIN)
 
     def _start(self) -> Enforcer:
         uuid, scope = self._machine.uuid, self._machine.scope

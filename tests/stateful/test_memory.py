@@ -1,7 +1,6 @@
 """The state machine against the firewall in memory."""
 
 import pytest
-
 from tests.stateful.steps import Steps
 from tests.stateful.worlds import MemoryWorld
 

@@ -42,7 +42,7 @@ def enable(
         found = s.server.post("/machines/enable", body, wait=min(seconds(timeout), LONGEST_WAIT))
         if not s.screen.data(found):
             _tell(s.screen, found)
-        _check_protected(found)
+        check_protected(found)
 
 
 def disable(
@@ -95,7 +95,7 @@ def _tell(screen: Screen, machines: Sequence[Json]) -> None:
             screen.say(f"{machine['name']}: a rule of somebody else's outranks jitgate's: {plain(rule)}.", "yellow")
 
 
-def _check_protected(machines: Sequence[Json]) -> None:
+def check_protected(machines: Sequence[Json]) -> None:
     """Raise Failure unless each machine's ports are really shut."""
     refused = [f"{m['name']} port {name}: {problem}" for m in machines for name, problem in _ports(m) if problem]
     if refused:

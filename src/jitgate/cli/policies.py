@@ -8,6 +8,7 @@ import typer
 from jitgate.cli import completion, documents, words
 from jitgate.cli.documents import Change
 from jitgate.cli.exits import DIFFERENCE, Exit, NotThere, TimedOut, Usage
+from jitgate.cli.machines import check_protected
 from jitgate.cli.origin import ANYWHERE
 from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json, Server, path
@@ -217,6 +218,8 @@ def _carry_out(s: Session, plan: Sequence[Change], *, force: bool) -> None:
     late = [policy["name"] for policy in kept if not policy["settled"]]
     if late:
         raise TimedOut(f"Not every firewall of {', '.join(late)} has answered yet. `jitgate machine ls` shows when.")
+    named = {machine["id"].casefold() for policy in kept for machine in policy["machines"]}
+    check_protected([one for one in s.server.pages("/machines") if one["id"].casefold() in named and one["ports"]])
 
 
 def _compare(server: Server, policy: str, body: Json) -> Change:

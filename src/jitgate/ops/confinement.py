@@ -19,8 +19,12 @@ _VERSION, _PATH_BENEATH = 1, 1
 
 # All that changes a file system; reading and executing are not Landlock's here.
 _WRITE_FILE = 1 << 1
-_IN_DIRECTORIES = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12
+_REMOVE_DIRECTORY, _REMOVE_FILE, _MAKE_DIRECTORY, _MAKE_FILE = 1 << 4, 1 << 5, 1 << 7, 1 << 8
+_MAKE_SPECIAL = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11
+_MAKE_LINK = 1 << 12
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
+_ORDINARY = _REMOVE_DIRECTORY | _REMOVE_FILE | _MAKE_DIRECTORY | _MAKE_FILE
+"""What a server needs to do in its directory. Not symbolic links: root's processes would follow them out of it."""
 _SIGNALS = 1 << 1
 """Signals reach nobody outside: neither the agent nor the supervisor."""
 
@@ -37,6 +41,8 @@ class _Beneath(ctypes.Structure):
 def confine(directories: Iterable[Path], devices: Iterable[Path] = (Path("/dev/null"),)) -> bool:
     """Let this process, and all that it starts, write nowhere but beneath some directories and to some devices.
 
+    Beneath them it makes and removes ordinary files and directories: no links, sockets or devices.
+
     False where the kernel cannot. It needs no_new_privs. Raises StillPrivileged, also when there is a second thread.
     """
     privileges.check_single_thread()
@@ -44,13 +50,13 @@ def confine(directories: Iterable[Path], devices: Iterable[Path] = (Path("/dev/n
     if version < 1:
         return False
     to_files = _WRITE_FILE | (_TRUNCATE if version >= 3 else 0)
-    everything = to_files | _IN_DIRECTORIES | (_REFER if version >= 2 else 0)
+    everything = to_files | _ORDINARY | _MAKE_SPECIAL | _MAKE_LINK | (_REFER if version >= 2 else 0)
     asked = _Ruleset(everything, 0, _SIGNALS if version >= 6 else 0)
     size = ctypes.sizeof(_Ruleset) if version >= 6 else ctypes.sizeof(ctypes.c_uint64)
     rules = _checked(_system_call(_CREATE_RULESET, ctypes.byref(asked), size, 0))
     try:
         for directory in directories:
-            _allow(rules, directory, everything)
+            _allow(rules, directory, to_files | _ORDINARY)
         for device in devices:
             _allow(rules, device, to_files)
         _checked(_system_call(_RESTRICT_SELF, rules, 0))

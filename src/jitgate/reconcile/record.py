@@ -21,6 +21,8 @@ LATE = timedelta(seconds=30)
 
 _FIRST_RETRY, _LONGEST_RETRY = 0.25, 60.0
 
+_UNPROTECTED = timedelta(seconds=15)
+"""How soon to try again to protect a port that could not be: somebody uncovered was connected to it."""
 
 _JUST_EXPIRES = timedelta(seconds=1)
 """A key that ends so soon may be gone from the firewall already: its clock may be a little ahead."""
@@ -41,7 +43,8 @@ def done(tx: Tx, begun: Pass, outcome: Done, owner: str, sweep_every: timedelta)
     grants.settle(tx, [grant.uid for grant in result.settled])
     _move(tx, result.moves)
     summary = _summary(report) if begun.desired.complete else None
-    scopes.record_success(tx, begun.scope, outcome.memory, summary, begun.desired.at, tx.now + sweep_every)
+    again = min(sweep_every, _UNPROTECTED) if any(report.protected.values()) else sweep_every
+    scopes.record_success(tx, begun.scope, outcome.memory, summary, begun.desired.at, tx.now + again)
     if begun.desired.complete:
         grants.doubt(tx, _missing(begun, report, tx.now))
     audit.record(tx, _told(begun, report))

@@ -128,13 +128,13 @@ async def move_grant(service: Service, asker: Asker, uid: str, sources: tuple[Pr
 
     def move(tx: Tx, given: Granted) -> Granted:
         old = given.grant
+        if old.principal != asker.principal.uid:
+            raise Forbidden(f"Grant {old.uid[:8]} is {given.asked.requestor}'s, and only its owner can move it.")
         if not old.state.is_live or old.end is None:
             raise Conflict(f"Grant {old.uid[:8]} is {old.state}: only an open grant can be moved. Ask again instead.")
         decision, _ = decision_on(tx, asker, _ask_again(given, sources, Span(end=old.end), asker), _policies(tx, given))
         _refuse_approval(decision)
-        fresh = replace(
-            make_grant(decision.terms[0], State.OPENING, given.asked.uid, asker, tx), principal=old.principal
-        )
+        fresh = make_grant(decision.terms[0], State.OPENING, given.asked.uid, asker, tx)
         texts = tuple(prefixes.text(source) for source in sources)
         new = replace(given, grant=fresh, at=tx.now, source_texts=texts, position=given.position)
         grants.add(tx, [(fresh, requests.more(new))])
@@ -171,7 +171,7 @@ def _find(tx: Tx, asker: Asker, uid: str) -> Granted:
             f"{uid[:40]!r} is not a grant's id",
             allowed=f"an id, or its first {_SHORTEST_PREFIX} or more characters",
         )
-    found = [given for given in requests.find_grants(tx, prefix, 10) if may_read(asker, given)]
+    found = [given for given in requests.find_grants(tx, prefix, 1000) if may_read(asker, given)]
     if not found:
         raise NotFound(f"There is no grant {uid[:40]}.")
     if len(found) > 1:

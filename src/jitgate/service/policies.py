@@ -176,10 +176,13 @@ def _is_seen_since(state: Scope, written: datetime) -> bool:
 def _may_write(tx: Tx, asker: Asker, policy: Policy, old: Policy | None, force: bool) -> None:
     """The rights to write: the policy, and every machine that the write adds, changes or removes."""
     require(asker, roles.WRITE_POLICY, policy.id.text)
+    _may_change_machines(tx, asker, _touched(old, policy))
     known = machines.by_keys(tx, [machine.id.key for machine in policy.machines])
     for index, machine in enumerate(policy.machines):
         field = f"{_MACHINES}[{index}]"
         if machine.id.key not in known:
+            # Who may not write it is not told whether it is there.
+            require(asker, roles.WRITE_MACHINE, machine.id.text)
             raise Invalid(
                 f"{field}.id",
                 f"no machine {machine.id.text} is known",
@@ -187,7 +190,6 @@ def _may_write(tx: Tx, asker: Asker, policy: Policy, old: Policy | None, force: 
                 code="VirtualMachineNotFound",
             )
         policies_core.check_ports(machine.ports, f"{field}.ports")
-    _may_change_machines(tx, asker, _touched(old, policy))
     if force:
         for text in _touched(old, policy):
             require(asker, roles.FORCE_PROTECTION, text)

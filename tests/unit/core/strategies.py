@@ -72,7 +72,7 @@ def guardrails(name: str = "rail") -> st.SearchStrategy[Guardrail]:
 
 
 @st.composite
-def grants(draw: st.DrawFn, uid: str = "g1") -> Grant:
+def grants(draw: st.DrawFn, sources: st.SearchStrategy[tuple[Prefix, ...]] = source_lists) -> Grant:
     """A grant as the database can hold one: what is live has an end, what waits has an end or a duration.
 
     Times that no longer matter stay where they are: an open grant has the start and the waiting time it once had.
@@ -84,9 +84,8 @@ def grants(draw: st.DrawFn, uid: str = "g1") -> Grant:
         end = None
     return make_grant(
         state,
-        uid=uid,
         protocol=draw(st.sampled_from(Protocol)),
-        sources=draw(source_lists),
+        sources=draw(sources),
         end=end,
         duration=duration,
         start=draw(st.none() | minutes),

@@ -95,6 +95,12 @@ def test_a_port_has_at_least_one_source_and_a_bounded_number(count: int) -> None
     assert str(count) in refusal.value.reason.message
 
 
+@pytest.mark.parametrize("count", [1, policy.MOST_SOURCES])
+def test_one_source_and_as_many_as_are_allowed_pass(count: int) -> None:
+    sources = tuple(Prefix(f"198.51.{n // 256}.{n % 256}/32") for n in range(count))
+    policy.check_ports([make_rule(sources=sources)], FIELD)
+
+
 def test_the_field_of_a_source_is_the_one_that_was_written() -> None:
     written_as_one = PortRule(22, Protocol.TCP, (), "", length("PT3H"))
     with pytest.raises(Invalid) as refusal:

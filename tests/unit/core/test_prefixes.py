@@ -201,7 +201,7 @@ def test_sources_are_inside_exactly_when_every_address_of_them_is(
 
 def test_two_halves_cover_the_whole() -> None:
     """Case PV1: containment is that of the union, not of one listed range."""
-    halves = [Prefix("192.0.2.0/25"), Prefix("192.0.2.128/25")]
+    halves = [Prefix("198.51.100.0/24"), Prefix("192.0.2.0/25"), Prefix("192.0.2.128/25"), Prefix("2001:db8::/32")]
     assert prefixes.first_outside([Prefix("192.0.2.0/24")], halves) is None
 
 
@@ -248,5 +248,16 @@ def test_people_read_everything_as_any_source_and_one_family_as_itself() -> None
 
 
 def test_a_message_does_not_grow_with_a_long_list() -> None:
-    told = prefixes.describe([Prefix(f"192.0.2.{last}/32") for last in range(250)])
-    assert told.endswith("192.0.2.19 and 230 more")
+    many = [Prefix(f"192.0.2.{last}/32") for last in range(250)]
+    assert prefixes.describe(many).endswith("192.0.2.19 and 230 more")
+    assert prefixes.describe(many[:20]).endswith("192.0.2.19")
+
+
+@pytest.mark.parametrize("prefix", ["192.0.2.0/31", "0.0.0.0/0", "2001:db8::/127", "2001:db8::/32"])
+def test_more_than_one_address_is_wide(prefix: str) -> None:
+    assert prefixes.is_wide(Prefix(prefix))
+
+
+@pytest.mark.parametrize("address", ADDRESSES[::7])
+def test_one_address_is_not_wide(address: Prefix) -> None:
+    assert not prefixes.is_wide(address)

@@ -25,6 +25,7 @@ _START_SECONDS = 60.0
 _ANSWER_SECONDS = 30.0
 _END_SECONDS = 5.0
 _WORTH_TELLING = 400
+_WORTH_TELLING_LINES = 20
 
 
 class Installation:
@@ -119,4 +120,4 @@ class Installation:
 
     def _last_words(self) -> str:
         lines = self._log.read_text("utf-8", "replace").splitlines()
-        return f"Its last words: {lines[-1][-_WORTH_TELLING:]}" if lines else ""
+        return "\n  ".join(["Its log ends with:", *lines[-_WORTH_TELLING_LINES:]])
