@@ -40,7 +40,7 @@ unit: setup-dev ## the fast tests alone: no root, no processes, some seconds
 ##@ Prove it
 .PHONY: test
 test: lint types ## everything that must hold before a change lands: lint, types, import rules, all tests
-	$(PYTEST) -n $(JOBS) --maxprocesses 8 --dist loadgroup
+	$(PYTEST) -n $(JOBS) --maxprocesses 8 --dist loadfile
 
 .PHONY: lint
 lint: setup-dev ## code style, format, and which room may import which
@@ -54,7 +54,7 @@ types: setup-dev ## mypy --strict over source and tests
 
 .PHONY: chaos
 chaos: setup-dev ## the long search: 100,000 random steps, and kill -9 at every failpoint (an hour or more)
-	JITGATE_PROFILE=long $(PYTEST) tests/stateful tests/crash -n $(JOBS) --dist loadgroup --timeout 0
+	JITGATE_PROFILE=long $(PYTEST) tests/stateful tests/crash -n $(JOBS) --dist loadfile --timeout 0
 
 ##@ Release it
 .PHONY: lock

@@ -43,7 +43,8 @@ class Row:
 
 def failed(what: str, error: BaseException) -> Row:
     """The row of something that could not be measured."""
-    return Row(what, f"could not be measured: {type(error).__name__}: {error}"[:200], None)
+    why = " ".join(f"{type(error).__name__}: {error}".split()).replace("|", "/")
+    return Row(what, f"could not be measured: {why}"[:120], None)
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:

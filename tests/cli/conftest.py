@@ -109,7 +109,7 @@ def finish(process: "subprocess.Popen[bytes]", seconds: float = 20.0) -> Ran:
     return Ran(process.returncode, out.decode(), err.decode())
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def quiet() -> Iterator[None]:
     """The server's log would stand among what commands print."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

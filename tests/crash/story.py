@@ -6,6 +6,7 @@ Its teller does not stop when the server dies under it; it remembers only what t
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,9 @@ from tests.processes import Jitgate, until
 from jitgate.core.access import State
 
 MACHINE = "web-1"
+AT_THE_START = ("agent.after_take_up", "agent.before_take_up", "hosts.boot.written")
+IN_A_RELEASE = ("agent.after_order", "agent.before_order", "hosts.release.recorded")
+IN_THE_RELEASING_COMMAND = ("host.order.given", "host.release.before_opening")
 ALICES = "10.71.1.0/24"
 EVERY_GRANT = "/api/v1/grants?limit=200&" + "&".join(f"state={state}" for state in State if state is not State.NEW)
 SHORT, LONG = 2, 60
@@ -30,6 +34,14 @@ class Told:
 
     ends: dict[str, datetime] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
+
+
+def installation(armed: Path, network: Network, failpoint: str = "") -> Jitgate:
+    """A jitgate that dies where it is told to, while the file `armed` exists."""
+    environment = {"JITGATE_FAILPOINT_WHILE": str(armed), "JITGATE_FAILPOINT_LOG": str(armed.with_name("reached"))}
+    if failpoint:
+        environment["JITGATE_FAILPOINT"] = failpoint
+    return Jitgate(armed.parent, {MACHINE: network.host.name}, environment)
 
 
 def tell(jitgate: Jitgate) -> Told:

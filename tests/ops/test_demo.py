@@ -21,7 +21,7 @@ from jitgate.ops.demo.network import Node
 from jitgate.ops.demo.story import Broken, expect
 
 # Each demo that starts removes what others have left, so no two of these tests run at once.
-pytestmark = [pytest.mark.needs_root, pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.needs_root, pytest.mark.timeout(300)]
 
 DEMO = (*COMMAND, "demo")
 UNSHARED = (*rights.UNSHARE, sys.executable, "-P", "-m", "jitgate.ops.demo.unshared")

@@ -15,7 +15,7 @@ from tests.processes import Jitgate, until
 from jitgate.agent.records import SETTLED
 from jitgate.ops.privileges import held_capabilities
 
-pytestmark = [pytest.mark.needs_root, pytest.mark.xdist_group("processes")]
+pytestmark = pytest.mark.needs_root
 
 MACHINE = "web-1"
 

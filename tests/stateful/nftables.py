@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import select
 import socket
@@ -119,8 +120,11 @@ class NftWorld:
             assert self.passing(listed, _AT_THE_LATEST) == wanted
 
     def holding(self) -> set[str]:
-        tables = self.network.host.run("nft", "list", "tables")
-        return {self._machine.uuid} if "table inet jitgate\n" in tables + "\n" else set()
+        """What cuts old sessions may stay; nothing that protects or opens."""
+        listed = json.loads(self.network.host.run("nft", "-j", "list", "ruleset"))["nftables"]
+        sets = [entry["set"] for entry in listed if "set" in entry]
+        held = [one for one in sets if one["name"].startswith(("ports", "open")) and one.get("elem")]
+        return {self._machine.uuid} if held else set()
 
     def flush(self) -> None:
         self.network.host.nft("flush ruleset")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from tests.house import policy_id
 from tests.stateful import model as promises
-from tests.stateful.model import BOTH, OVER, SOURCES, TCP, Model, Promise, Rail, Rule, Wish
+from tests.stateful.model import ADDRESSES, BOTH, OVER, SOURCES, TCP, Model, Promise, Rail, Rule, Wish
 from tests.stateful.worlds import Interrupted, Killed, Probe, World
 
 from jitgate.connectors.base import ConnectorError
@@ -41,10 +41,11 @@ _LISTED = {
 }
 
 owners = st.sampled_from(["alice", "bob"])
-machines = st.integers(0, 1)
-ports = st.sampled_from(PORTS)
+# Few machines, ports and addresses, some of them often: what matters happens where grants meet.
+machines = st.sampled_from([0, 0, 0, 1])
+ports = st.sampled_from([22, 22, 22, 53])
 protocols = st.sampled_from([None, None, TCP, BOTH])
-sources = st.lists(st.sampled_from(sorted(SOURCES)), min_size=1, max_size=2, unique=True)
+sources = st.lists(st.sampled_from([ADDRESSES[0]] * 5 + sorted(SOURCES)), min_size=1, max_size=2, unique=True)
 numbers = st.integers(0, 7)
 rules = st.builds(
     Rule,
@@ -74,6 +75,7 @@ class Steps(RuleBasedStateMachine):
         self.model.incarnations = {machine.name: machine.uuid for machine in self.house.machines}
         self.every_machine = {machine.name: machine for machine in self.house.machines}
         self.away: dict[str, str] = {}
+        self.asked: dict[str, Sequence[str]] = {}
         self.tampered = False
         self.held: set[tuple[str, int, str]] = set()
         everything = tuple(Rule(port, BOTH, "*", timedelta(hours=3)) for port in PORTS)
@@ -119,16 +121,30 @@ class Steps(RuleBasedStateMachine):
             wish = Wish("alice", self._name(machine), port, None, _spots(source), None, self._length(length), start)
             self._ask(wish, source)
 
+    @precondition(lambda self: self.model.promises)
+    @rule(owner=owners, which=st.integers(0, 1000), length=numbers)
+    def ask_for_the_same_again(self, owner: str, which: int, length: int) -> None:
+        promise = self._pick(which)
+        names = {incarnation: name for name, incarnation in self.model.incarnations.items()}
+        if promise.machine in names:
+            name, source = names[promise.machine], self.asked[promise.uid]
+            wish = Wish(owner, name, promise.port, promise.protocols, _spots(source), length=self._length(length))
+            self._ask(wish, source)
+
+    @precondition(lambda self: self.model.promises)
+    @rule(which=st.integers(0, 1000), length=numbers)
+    def ask_for_the_same_and_think_better_of_it(self, which: int, length: int) -> None:
+        promise, before = self._pick(which), len(self.model.promises)
+        self.ask_for_the_same_again(promise.owner, which, length)
+        if len(self.model.promises) > before:
+            self._close(self.model.promises[-1])
+
     # --- what can be done with a grant ----------------------------------------------------------------
 
     @precondition(lambda self: self.model.promises)
     @rule(which=st.integers(0, 1000))
     def close(self, which: int) -> None:
-        promise = self._pick(which)
-        self._look()
-        self.run(grants.close_grant(self.house.service, self._owner(promise), promise.uid))
-        if promise.state != OVER:
-            self.model.close(promise)
+        self._close(self._pick(which))
 
     @precondition(lambda self: self.model.promises)
     @rule(which=st.integers(0, 1000), length=numbers)
@@ -167,6 +183,7 @@ class Steps(RuleBasedStateMachine):
         if moved:
             new = self.model.moved(promise, _spots(source))
             new.uid, new.asked = moved.grant.uid, len(self.model.promises)
+            self.asked[new.uid] = source
             promise.successor = new
             self.model.promises.append(new)
 
@@ -432,8 +449,15 @@ class Steps(RuleBasedStateMachine):
         assert [set(map(str, grant.protocol.each)) for grant in given] == [set(p.protocols) for p in expected]
         for promise, grant in zip(expected, given, strict=True):
             promise.uid = grant.uid
+            self.asked[grant.uid] = source
             self._take_end(promise, grant)
         self.model.take(expected)
+
+    def _close(self, promise: Promise) -> None:
+        self._look()
+        self.run(grants.close_grant(self.house.service, self._owner(promise), promise.uid))
+        if promise.state != OVER:
+            self.model.close(promise)
 
     def _take_end(self, promise: Promise, grant: Grant) -> None:
         """The end to the microsecond; the model knows it as well as its clock goes."""

@@ -38,6 +38,7 @@ class HostEvents:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._known: Sequence[Machine] = ()
+        self._is_first_agent = True
         self.looked = asyncio.Event()
 
     async def happened(self, event: Happened) -> None:
@@ -63,8 +64,11 @@ class HostEvents:
         match event.kind:
             case Kind.CONNECTED:
                 _log.info("the agent is connected")
+                # The first one meets the sweep that every start begins with; two would take twice as long.
+                is_first, self._is_first_agent = self._is_first_agent, False
                 await self._take_over_machines()
-                await self._service.store.write(sweep_all)
+                if not is_first:
+                    await self._service.store.write(sweep_all)
             case Kind.ANSWERED:
                 await self._service.store.write(lambda tx: scopes.wake(tx, event.scope))
             case _:

@@ -70,6 +70,7 @@ class Enforcer:
         self._release: Release | None = None
         self._outranked: list[str] = []
         self._whole = False
+        self._was_read_back = False
         self._boot_file_is_old = False
         self._next_check = 0.0
 
@@ -107,7 +108,8 @@ class Enforcer:
         with self._exclusively():
             self._check(desired)
             now = self._moment(desired)
-            told = self._put_right(elements=True) if desired.complete else []
+            # What the start has read back need not be read again; the watch tells of what has changed since.
+            told = self._put_right(elements=not self._was_read_back) if desired.complete else []
             found = changes.difference(desired, self.machine, self._mirror, now)
             wanted = changes.wanted_ports(desired, self.machine)
             self._carry_out(found, self._wanted if wanted is None else wanted)
@@ -180,7 +182,7 @@ class Enforcer:
             self._mirror.record(purpose, changes.with_time_left(adopted.elements.held[purpose], now))
         self._ports = adopted.ports
         self._wanted = {PortKey(self.machine, n, p): Protection(session) for (p, n), session in self._ports.items()}
-        self._whole = True
+        self._whole = self._was_read_back = True
         told = self._kernel.settle(adopted, self._ports, self._mirror)
         self._kernel.remove_boot_table()
         self._write_boot_file()
@@ -252,7 +254,7 @@ class Enforcer:
 
     def _take_stock(self, now: Now) -> None:
         """After a complete state: what is left over goes."""
-        self._whole = True
+        self._whole, self._was_read_back = True, False
         self._mirror.forget_ended(now.wall)
         self._outranked = self._look_around()
         if self._release is None:
