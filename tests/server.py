@@ -65,8 +65,9 @@ class Server:
         self._trusted_proxies = trusted_proxies
         self._allowed_hosts = allowed_hosts
         self._reconciles = reconciles
-        self._thread = threading.Thread(target=self._run, name="jitgate-server")
+        self._thread = threading.Thread(target=self._run, name="jitgate-server", daemon=True)
         self._started = threading.Event()
+        self._ended = threading.Event()
         self._failure: BaseException | None = None
         self.service: Service
         self.connector: MemoryConnector
@@ -84,7 +85,10 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._uvicorn.should_exit = True
-        self._thread.join()
+        assert self._ended.wait(_START), "the server did not end"
+        # All is over but for closing the loop, in which uvloop now and then hangs where many threads and
+        # descriptors have come and gone, as they do in a long test run.
+        self._thread.join(5)
 
     # --- what tests ask for ---------------------------------------------------------------------------
 
@@ -141,10 +145,12 @@ class Server:
             # beforehand, and each answer then waits 40 ms for an acknowledgement.
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve())
+                self._ended.set()
         except BaseException as error:  # noqa: BLE001 - it is the test's, which gets it
             self._failure = error
         finally:
             self._started.set()
+            self._ended.set()
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
