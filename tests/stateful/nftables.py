@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.house import HOUR, House
 from tests.netns import HOST4, HOST6, Network
@@ -21,6 +22,7 @@ from tests.stateful.worlds import Probe
 from jitgate.clock import SystemClock
 from jitgate.connectors.base import Done, Memory, Outcome, Plan
 from jitgate.connectors.hosts.enforcer import Enforcer
+from jitgate.connectors.hosts.nft import Nft
 from jitgate.core.desired import Desired
 from jitgate.core.machine import Machine
 
@@ -70,12 +72,14 @@ class EnforcerConnector:
 class NftWorld:
     """One host in a network namespace, with clients in two more."""
 
+    kernel_knows_owners = True
+
     machines = ("web-1",)
     can_be_made_again = False
     lengths = (3 * HOUR, HOUR, timedelta(seconds=1.5), timedelta(seconds=0.7))
     pauses = (timedelta(milliseconds=1), timedelta(seconds=0.2), timedelta(seconds=1))
     tick = timedelta(0)
-    slack = timedelta(seconds=0.15)
+    slack = timedelta(seconds=1)
     lease = timedelta(seconds=0.3)
     back_off = timedelta(seconds=0.5)
     look_takes = timedelta(seconds=0.6)
@@ -85,6 +89,8 @@ class NftWorld:
 
     def __init__(self) -> None:
         with contextlib.ExitStack() as opened:
+            if not self.kernel_knows_owners:
+                opened.enter_context(patch.object(Nft, "claim", lambda *_: False))
             self.runner = opened.enter_context(asyncio.Runner())
             self.house = House(SteppedClock(), self.machines)
             opened.callback(self.house.close)
@@ -184,3 +190,9 @@ class NftWorld:
                 sent, probe, address = waiting.pop(number)
                 if sent.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
                     found[probe].add(address)
+
+
+class OldKernelWorld(NftWorld):
+    """The same on a kernel where any other program can take our table away, and the watch puts it back."""
+
+    kernel_knows_owners = False

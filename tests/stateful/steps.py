@@ -109,13 +109,13 @@ class Steps(RuleBasedStateMachine):
 
     @rule(owner=owners, machine=machines, port=ports, source=sources, length=numbers)
     def ask_until(self, owner: str, machine: int, port: int, source: Sequence[str], length: int) -> None:
-        self._look()
+        self._steer_clear()
         end = self.model.now + (self._length(length) or timedelta(0))
         self._ask(Wish(owner, self._name(machine), port, None, _spots(source), end=end), source)
 
     @rule(machine=machines, port=ports, source=sources, delay=numbers, length=numbers)
     def ask_for_later(self, machine: int, port: int, source: Sequence[str], delay: int, length: int) -> None:
-        self._look()
+        self._steer_clear()
         start = self.model.now + (self._length(delay) or timedelta(0))
         if start > self.model.now:
             wish = Wish("alice", self._name(machine), port, None, _spots(source), None, self._length(length), start)
@@ -150,7 +150,7 @@ class Steps(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1000), length=numbers)
     def extend(self, which: int, length: int) -> None:
         promise = self._pick(which)
-        self._look()
+        self._steer_clear()
         end = self.model.now + (self._length(length) or timedelta(0))
         given = None if promise.is_live else promise.start
         wish = self._again(promise, promise.spots, end, given)
@@ -163,7 +163,7 @@ class Steps(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1000), length=numbers)
     def shorten(self, which: int, length: int) -> None:
         promise = self._pick(which)
-        self._look()
+        self._steer_clear()
         end = self.model.now + (self._length(length) or timedelta(0))
         can = promise.state != OVER and promise.end is not None and self.model.now < end < promise.end
         act = grants.shorten_grant(self.house.service, self._owner(promise), promise.uid, Span(end=end))
@@ -174,7 +174,7 @@ class Steps(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1000), source=sources)
     def move(self, which: int, source: Sequence[str]) -> None:
         promise = self._pick(which)
-        self._look()
+        self._steer_clear()
         can = promise.is_live and self._is_granted(self._again(promise, _spots(source), promise.end, None))
         act = grants.move_grant(
             self.house.service, self._owner(promise), promise.uid, prefixes.parse_all(source, "sources")
@@ -254,7 +254,7 @@ class Steps(RuleBasedStateMachine):
         self.house.clock.advance(self.world.pauses[which % len(self.world.pauses)])
         self._look()
 
-    @precondition(lambda self: self._next_moment() is not None)
+    @precondition(lambda self: self.model.promises)
     @rule(beyond=st.booleans())
     def wait_for_the_next_deadline(self, beyond: bool) -> None:
         """To the very moment, or just before it."""
@@ -279,7 +279,7 @@ class Steps(RuleBasedStateMachine):
     @rule(after=st.booleans())
     def crash_while_a_firewall_is_asked(self, after: bool) -> None:
         """What the claim had decided is on record; what the firewall did is not."""
-        self._look()
+        self._steer_clear()
         real = self.house.connectors["memory"]
         self.house.connectors["memory"] = Interrupted(real, Killed(), after=after)
         dying = self.house.make_reconciler("dying", lease_length=self.world.lease)
@@ -290,12 +290,12 @@ class Steps(RuleBasedStateMachine):
         self.model.let_time_move()
         self._crash()
         self.house.clock.advance(self.world.lease)
-        self._look()
+        self._steer_clear()
 
     @rule(after=st.booleans())
     def fail_for_a_while(self, after: bool) -> None:
         """Every firewall fails, before or after it has done what it was asked."""
-        self._look()
+        self._steer_clear()
         real = self.house.connectors["memory"]
         self.house.connectors["memory"] = Interrupted(real, ConnectorError("it does not answer"), after=after)
         self.run(self.house.settle())
@@ -345,7 +345,6 @@ class Steps(RuleBasedStateMachine):
     def _settle(self) -> None:
         """Reconcile all that is due; then packets and lists say what the model says."""
         self._steer_clear()
-        self._look()
         if self.tampered:
             self.run(self.house.store.write(scopes.sweep_all))
         self.run(self.house.settle())
@@ -399,11 +398,11 @@ class Steps(RuleBasedStateMachine):
         self._look()
 
     def _steer_clear(self) -> None:
-        """In real time, not to compare while something ends."""
+        """Read the clocks; in real time, not while something is about to end, which the model could not foresee."""
         self._look()
-        ahead = self.world.look_takes
-        while near := [at for at in self._moments() if timedelta(0) < at - self.model.now + self.world.slack < ahead]:
-            self.house.clock.advance(max(near) - self.model.now + self.world.slack)
+        ahead, passed = self.world.look_takes, self.world.look_takes / 6
+        while near := [at for at in self._moments() if -passed < at - self.model.now < ahead]:
+            self.house.clock.advance(max(near) - self.model.now + passed)
             self._look()
 
     def _moments(self) -> list[datetime]:
@@ -435,7 +434,7 @@ class Steps(RuleBasedStateMachine):
 
     def _ask(self, wish: Wish, source: Sequence[str]) -> None:
         self.house.clock.advance(self.world.tick)
-        self._look()
+        self._steer_clear()
         expected = self.model.decide(wish)
         try:
             view = self.run(
@@ -454,7 +453,7 @@ class Steps(RuleBasedStateMachine):
         self.model.take(expected)
 
     def _close(self, promise: Promise) -> None:
-        self._look()
+        self._steer_clear()
         self.run(grants.close_grant(self.house.service, self._owner(promise), promise.uid))
         if promise.state != OVER:
             self.model.close(promise)
