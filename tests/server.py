@@ -181,6 +181,10 @@ class Server:
             self.base_url = f"https://127.0.0.1:{listener.getsockname()[1]}"
             self._uvicorn = _Uvicorn(self._config(), self._started)
             await self._uvicorn.serve([listener])
+            # A client that keeps its connection never answers the farewell of TLS, and the loop cannot close on it.
+            for connection in list(self._uvicorn.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0.01)
         if reconciling is not None:
             reconciler.stop()
             await reconciling
