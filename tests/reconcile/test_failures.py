@@ -100,7 +100,7 @@ async def test_a_late_close_is_an_alarm_within_a_minute(house: House) -> None:
     await house.close_early(grant.uid)
     await wait_for(house, timedelta(seconds=25), timedelta(seconds=1))
     assert not await house.events(Operation.FIREWALL_LATE)
-    await wait_for(house, timedelta(seconds=40), timedelta(seconds=1))
+    await wait_for(house, timedelta(seconds=10), timedelta(seconds=1))
     alarms = await house.events(Operation.FIREWALL_LATE)
     assert alarms
     assert all(alarm.properties["grants"] == [grant.uid] for alarm in alarms)

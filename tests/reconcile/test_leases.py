@@ -86,6 +86,7 @@ async def test_a_replica_that_waits_for_another_does_not_spin(house: House, monk
     held = Held(house, monkeypatch)
     slow = asyncio.create_task(house.reconciler.reconcile(SCOPE))
     await held.is_reached()
+    await house.ask("web-1", sources=[ELSEWHERE])
     assert await asyncio.wait_for(house.make_reconciler("other").reconcile_all_due(), 1) == 0
     held.release.set()
     await slow
@@ -113,19 +114,21 @@ async def test_what_was_asked_of_another_replica_while_it_worked_is_due_when_it_
     assert (await house.grant(grant.uid)).state is State.CLOSED
 
 
-async def test_what_an_owner_saw_before_its_lease_ran_out_counts_no_more(
-    house: House, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("done", [True, False], ids=["though it was done", "and was refused"])
+async def test_what_an_owner_hears_after_its_lease_ran_out_counts_no_more(
+    house: House, monkeypatch: pytest.MonkeyPatch, done: bool
 ) -> None:
     await house.put(part("web-1"))
     grant = await house.open("web-1")
     await house.sweep_soon("web-1")
-    held = Held(house, monkeypatch)
+    held = Held(house, monkeypatch, after=done, first_only=True)
     slow = asyncio.create_task(house.make_reconciler("slow").reconcile(SCOPE))
     await held.is_reached()
-    held.release.set()
     house.clock.advance(LEASE_LENGTH)
     await house.close_early(grant.uid)
+    await house.put_only(part("web-1"), part("web-2"))
     after = await house.state("web-1")
+    held.release.set()
     await slow
     assert await house.state("web-1") == after
     assert (await house.grant(grant.uid)).state is State.CLOSED

@@ -115,6 +115,7 @@ async def test_a_slow_firewall_is_waited_for_and_not_asked_meanwhile(
     held = Held(house, monkeypatch)
     asked = await house.ask("web-1")
     await held.is_reached()
+    await house.ask("web-1", sources=["192.0.2.1"])
     looks = Counted(house, monkeypatch)
     await asyncio.sleep(0.1)
     assert looks.count < 100, "it looks once in a while, and not all the time"
@@ -235,17 +236,27 @@ async def test_a_scope_of_another_replicas_connector_costs_nothing(house: House,
 
 
 class Held:
-    """Holds up the firewall's next call, until it is released."""
+    """Holds up the firewall's calls, or only the first, until it is released: before they are carried out, or after."""
 
-    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch, scope: str = "") -> None:
+    def __init__(
+        self,
+        house: House,
+        monkeypatch: pytest.MonkeyPatch,
+        scope: str = "",
+        *,
+        after: bool = False,
+        first_only: bool = False,
+    ) -> None:
         self.reached, self.release = asyncio.Event(), asyncio.Event()
         real = house.firewall.apply
 
         async def apply(plan: Plan) -> Outcome:
-            if not self.release.is_set() and scope in plan.scope:
-                self.reached.set()
-                await self.release.wait()
-            return await real(plan)
+            if self.release.is_set() or scope not in plan.scope or (first_only and self.reached.is_set()):
+                return await real(plan)
+            outcome = await real(plan) if after else None
+            self.reached.set()
+            await self.release.wait()
+            return outcome or await real(plan)
 
         monkeypatch.setattr(house.firewall, "apply", apply)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from jitgate.core.access import State
 from jitgate.core.desired import PortKey, Protocol
 from jitgate.core.machine import Machine
 from jitgate.service.views import GrantView, MachineView, RequestView
@@ -85,7 +84,6 @@ def _grant(one: Granted, known: Mapping[str, Machine], states: Mapping[str, Scop
     connection = report.get("connections", {}).get(one.grant.machine, {})
     mapped = connection.get("mappedPorts", {}).get(str(one.grant.port))
     own_address = machine.addresses[0] if machine and machine.addresses else ""
-    waits = one.grant.state in (State.OPENING, State.CLOSING)
     return GrantView(
         grant=one.grant,
         request=one.asked.uid,
@@ -98,5 +96,5 @@ def _grant(one: Granted, known: Mapping[str, Machine], states: Mapping[str, Scop
         connection=connection.get("address", own_address),
         mapped_port=mapped,
         ends_sessions=bool(report.get("endsSessions", False)),
-        detail=one.detail or (state.error if state and waits else ""),
+        detail=one.detail or (state.error if state and one.grant.changed else ""),
     )
