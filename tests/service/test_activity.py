@@ -87,6 +87,17 @@ async def test_the_record_is_narrowed_by_time_operation_and_resource(house: Hous
     assert {event.resource for event in other.items} == {house.machine("web-2").id}
 
 
+async def test_what_a_firewall_did_is_found_by_its_name(house: House) -> None:
+    await house.enable("web-1")
+    await house.open("web-1")
+    page = await activity.list_activity(house.service, house.alice, resource="memory/web-1")
+    assert {event.operation for event in page.items} == {Operation.FIREWALL_APPLY}
+    group = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/jitgate"
+    local = await house.add_asker("local", "Auditor", group)
+    with pytest.raises(Forbidden):
+        await activity.list_activity(house.service, local, resource="memory/web-1")
+
+
 async def test_who_may_not_read_the_record_reads_none_of_it(house: House) -> None:
     requester = await house.add_asker("requester", "JIT Requester")
     with pytest.raises(Forbidden):

@@ -28,7 +28,7 @@ async def list_activity(
     after: str | None = None,
 ) -> Page[Entry]:
     """What happened, newest first; `resource` is an id, and what lies below it. Raises Forbidden, Invalid."""
-    require(asker, roles.READ_ACTIVITY, resource or "/")
+    require(asker, roles.READ_ACTIVITY, _place(resource))
     wanted = Filter(since=since, until=until, within=resource, operation=operation)
     before = _read_token(after)
     found = await service.store.read(lambda tx: activity.newest(tx, wanted, before=before, most=limit + 1))
@@ -46,7 +46,7 @@ async def export_activity(
     operation: str | None = None,
 ) -> AsyncIterator[Entry]:
     """All that happened, oldest first, page by page however long it is. Raises Forbidden."""
-    require(asker, roles.READ_ACTIVITY, resource or "/")
+    require(asker, roles.READ_ACTIVITY, _place(resource))
     wanted = Filter(since=since, until=until, within=resource, operation=operation)
     facts = {
         "since": since.isoformat() if since else None,
@@ -60,6 +60,11 @@ async def export_activity(
         for entry in page:
             yield entry
         last = page[-1].id
+
+
+def _place(resource: str | None) -> str:
+    """Where the right to read is asked for: at the resource, or everywhere if it has no place among the others."""
+    return resource if resource is not None and resource.startswith("/") else "/"
 
 
 async def _page(service: Service, wanted: Filter, after: int) -> list[Entry]:
