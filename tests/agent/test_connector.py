@@ -149,7 +149,18 @@ async def test_time_that_passed_before_sending_is_taken_off_the_grants(house: Ho
     task = await asking(house.apply)
     request = await agent.hear_apply()
     assert request.desired.at == NOW + timedelta(seconds=7)
-    assert request.sent == house.clock.elapsed()
+    assert request.worked_out == house.clock.elapsed()
+    task.cancel()
+
+
+async def test_time_spent_waiting_for_an_agent_is_taken_off_the_grants(house: House) -> None:
+    task = await asking(house.apply)
+    await asyncio.sleep(0)
+    asked = house.clock.elapsed()
+    house.clock.advance(timedelta(seconds=2))
+    agent = await house.attach()
+    request = await agent.hear_apply()
+    assert (request.desired.at, request.worked_out) == (NOW, asked)
     task.cancel()
 
 

@@ -39,13 +39,13 @@ class Told:
     def next(self) -> Answer:
         return self._said.get(timeout=5)
 
-    def apply(self, generation: int = 1, *, sent: float | None = None, seconds: float = 60) -> Answer:
+    def apply(self, generation: int = 1, *, worked_out: float | None = None, seconds: float = 60) -> Answer:
         now = CLOCK.wall()
         access = {KEY: now + timedelta(seconds=seconds)}
         desired = Desired(
             self.host.scope, generation, now, frozenset({UUID}), {SSH: Protection()}, access, complete=True
         )
-        self.post.apply(Apply(generation, desired, CLOCK.elapsed() if sent is None else sent))
+        self.post.apply(Apply(generation, desired, CLOCK.elapsed() if worked_out is None else worked_out))
         return self.next()
 
 
@@ -75,7 +75,7 @@ def test_an_older_generation_is_refused_with_the_one_that_stands(told: Told) -> 
 
 
 def test_what_took_too_long_on_its_way_is_not_opened_any_more(told: Told) -> None:
-    answer = told.apply(sent=CLOCK.elapsed() - 10, seconds=9)
+    answer = told.apply(worked_out=CLOCK.elapsed() - 10, seconds=9)
     assert isinstance(answer, Applied)
     assert not answer.report.standing
     assert answer.report.shut == {KEY}

@@ -19,7 +19,7 @@ from tests.netns import HOST4, HOST6, Network
 from tests.stateful.model import ADDRESSES
 from tests.stateful.worlds import Probe
 
-from jitgate.clock import SystemClock
+from jitgate.clock import Clock, SystemClock
 from jitgate.connectors.base import Done, Memory, Outcome, Plan
 from jitgate.connectors.hosts.enforcer import Enforcer
 from jitgate.connectors.hosts.nft import Nft
@@ -56,8 +56,9 @@ class EnforcerConnector:
 
     name = "memory"
 
-    def __init__(self, enforcer: Enforcer) -> None:
+    def __init__(self, enforcer: Enforcer, clock: Clock) -> None:
         self.enforcer = enforcer
+        self._clock = clock
 
     async def discover(self) -> Sequence[Machine]:
         return ()
@@ -66,7 +67,7 @@ class EnforcerConnector:
         return self.enforcer.plan(desired)
 
     async def apply(self, plan: Plan) -> Outcome:
-        return Done(await asyncio.to_thread(self.enforcer.sync, plan.desired))
+        return Done(await asyncio.to_thread(self.enforcer.sync, plan.desired, self._clock.elapsed()))
 
 
 class NftWorld:
@@ -100,7 +101,7 @@ class NftWorld:
                 opened.enter_context(self.network.host.listen(port, udp=True))
             self._machine = self.house.machines[0]
             self._state = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="jg-enforcer-")))
-            self._connector = EnforcerConnector(self._start())
+            self._connector = EnforcerConnector(self._start(), self.house.clock)
             opened.callback(lambda: self._connector.enforcer.close())
             self.house.connectors["memory"] = self._connector
             self.runner.run(self.house.__aenter__())

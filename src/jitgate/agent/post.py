@@ -5,8 +5,6 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 from jitgate.agent.records import Records
@@ -16,7 +14,6 @@ from jitgate.connectors.hosts import netns, orders, releases
 from jitgate.connectors.hosts.enforcer import Enforcer
 from jitgate.connectors.hosts.messages import Answer, Applied, Apply, Failed, Happened, HostFacts, Kind
 from jitgate.connectors.hosts.roster import Host
-from jitgate.core.desired import Desired
 from jitgate.failpoints import failpoint
 
 _log = logging.getLogger("jitgate.agent")
@@ -97,7 +94,7 @@ class Post:
             if self._given_up:
                 # What is desired was worked out for a host that protects nothing.
                 raise ConnectorError("the host can be held again; the server has not been told yet")
-            report = held.sync(self._aged(request))
+            report = held.sync(request.desired, request.worked_out)
             failpoint("agent.after_apply")
         except GenerationBehind as error:
             self._say(Failed(request.number, error.message, error.retry, error.current))
@@ -108,11 +105,6 @@ class Post:
             self._say(Failed(request.number, f"the agent failed: {type(error).__name__}: {error}"))
         else:
             self._say(Applied(request.number, report))
-
-    def _aged(self, request: Apply) -> Desired:
-        """The same, worked out as many seconds later as it took to get here: on its way, no time is gained."""
-        on_its_way = max(0.0, self._clock.elapsed() - request.sent)
-        return replace(request.desired, at=request.desired.at + timedelta(seconds=on_its_way))
 
     def _held(self) -> Enforcer:
         """The enforcer; made anew where there was none, or where the namespace was. Raises ConnectorError, OSError."""

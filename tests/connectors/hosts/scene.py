@@ -76,18 +76,18 @@ class Scene:
     ) -> Report:
         """Sync with the next generation, unless told another."""
         self.generation = self.generation + 1 if generation is None else generation
-        return self.enforcer.sync(
-            Desired(
-                SCOPE,
-                self.generation,
-                self.clock.wall(),
-                frozenset({MACHINE}),
-                self.ports,
-                access or {},
-                cut or {},
-                complete,
-            )
+        worked_out = self.clock.elapsed()
+        desired = Desired(
+            SCOPE,
+            self.generation,
+            self.clock.wall(),
+            frozenset({MACHINE}),
+            self.ports,
+            access or {},
+            cut or {},
+            complete,
         )
+        return self.enforcer.sync(desired, worked_out)
 
     def open(self, *prefixes: str, seconds: float = 600, protocol: Protocol = Protocol.TCP) -> datetime:
         """Open the port from these; their end."""

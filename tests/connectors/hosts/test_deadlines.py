@@ -16,6 +16,7 @@ from tests.netns import ALICE4, ALICE4_SECOND, ALICE6, BOB4, HOST4, HOST6, Netwo
 
 from jitgate.clock import ManualClock, SystemClock
 from jitgate.connectors.hosts.nf_tables import Reader
+from jitgate.connectors.hosts.nft import Nft
 from jitgate.core.desired import AccessKey, SessionEnd
 
 pytestmark = pytest.mark.needs_root
@@ -77,6 +78,22 @@ def test_a_stream_from_the_server_stops_at_the_deadline_with_every_process_dead(
         with network.alice.connect(HOST4, PORT) as session:
             last = time_of_last_tick(session)
     assert doomed.end - timedelta(seconds=0.5) < last <= doomed.end + timedelta(milliseconds=40)
+
+
+def test_a_transaction_that_takes_long_lengthens_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel counts from when it reads an element, which on a busy machine may be long after it was asked to."""
+    run = Nft.run
+    held_up = iter([0.4, 0.2])
+
+    def slow(self: Nft, commands: list[str]) -> None:
+        time.sleep(next(held_up, 0.0))
+        run(self, commands)
+
+    asked = scene.clock.elapsed()
+    monkeypatch.setattr(Nft, "run", slow)
+    scene.open(f"{ALICE4}/32", seconds=30)
+    left = milliseconds_left(scene, key(f"{ALICE4}/32")) / 1000
+    assert asked + 28 < scene.clock.elapsed() + left <= asked + 30.01
 
 
 def test_a_flush_with_the_owner_dead_and_the_boot_ruleset_loaded_leaves_the_port_shut(

@@ -155,7 +155,7 @@ def test_an_older_generation_is_refused_and_changes_nothing(scene: Scene) -> Non
 def test_a_state_for_another_scope_is_refused(scene: Scene) -> None:
     stray = Desired("host/other", 99, scene.clock.wall(), frozenset({MACHINE}), {}, {}, complete=True)
     with pytest.raises(ConnectorError, match=f"this is scope {SCOPE}"):
-        scene.enforcer.sync(stray)
+        scene.enforcer.sync(stray, scene.clock.elapsed())
     assert not scene.network.alice.can_connect(HOST4, PORT)
 
 

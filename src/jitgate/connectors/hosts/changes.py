@@ -31,6 +31,14 @@ class Difference:
     def __bool__(self) -> bool:
         return bool(self.open or self.cut)
 
+    def __len__(self) -> int:
+        return len(self.open) + len(self.cut)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether anything of it is to stand."""
+        return any(held is not None for purpose in Purpose for held in self.of(purpose).values())
+
     @property
     def closed(self) -> list[AccessKey]:
         return [key for key, held in self.open.items() if held is None]
@@ -44,7 +52,7 @@ class Difference:
 
     def batches(self) -> Iterator["Difference"]:
         """The same in pieces that a transaction can hold, what closes first. There is always one, be it empty."""
-        if len(self.open) + len(self.cut) <= _BATCH:
+        if len(self) <= _BATCH:
             yield self
             return
         each = [(purpose, key, held) for purpose in Purpose for key, held in self.of(purpose).items()]
@@ -56,8 +64,11 @@ class Difference:
                 {key: held for purpose, key, held in piece if purpose is Purpose.CUT},
             )
 
-    def commands(self, elapsed: float, standing: Mirror) -> list[str]:
-        """As nft commands: what closes first, then what opens. What `standing` holds is replaced."""
+    def commands(self, elapsed: float, standing: Mirror, *, again: bool = False) -> list[str]:
+        """As nft commands: what closes first, then what opens. What `standing` holds is replaced.
+
+        `elapsed`: when the kernel will have read them. `again`: the same was carried out before.
+        """
         gone: list[str] = []
         stays: list[str] = []
         for purpose in Purpose:
@@ -65,7 +76,7 @@ class Difference:
             changes = self.of(purpose)
             lasting = {key: until for key, until in changes.items() if until is not None}
             # A kernel before 6.12 reports success for a new timeout of an element that it has, and keeps the old one.
-            gone += drop(purpose, (key for key in changes if key in held or key not in lasting))
+            gone += drop(purpose, (key for key in changes if again or key in held or key not in lasting))
             stays += fill(purpose, lasting, elapsed)
         return gone + stays
 

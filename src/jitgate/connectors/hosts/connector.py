@@ -125,12 +125,14 @@ class HostsConnector:
 
     async def apply(self, plan: Plan) -> Outcome:
         """Have the agent make it stand. Raises ConnectorError, GenerationBehind."""
+        # In this order: a moment lost between the two shortens the grants, and does not lengthen them.
+        worked_out = self._clock.elapsed()
         desired = self._aged(plan.desired)
         patience = self._patience + len(desired.access) / _KEYS_A_SECOND
 
         def apply(number: int) -> Apply:
             self._asked[number] = desired.scope
-            return Apply(number, desired, self._clock.elapsed())
+            return Apply(number, desired, worked_out)
 
         try:
             answer = await self._ask(apply, patience)

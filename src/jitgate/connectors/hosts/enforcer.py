@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from jitgate.clock import Clock
@@ -99,15 +100,20 @@ class Enforcer:
         """What `sync` would do. Changes nothing."""
         with self._exclusively():
             self._check(desired)
-            found = changes.difference(desired, self.machine, self._mirror, self._moment(desired))
+            now = Now(desired.at, self._clock.elapsed())
+            found = changes.difference(desired, self.machine, self._mirror, now)
             wanted = changes.wanted_ports(desired, self.machine)
             return Plan(desired, changes.steps(found, self._mirror, self._ports, wanted))
 
-    def sync(self, desired: Desired) -> Report:
-        """Make `desired` stand, in one transaction, and tell what stands. Safe to repeat."""
+    def sync(self, desired: Desired, worked_out: float) -> Report:
+        """Make `desired` stand, in one transaction, and tell what stands. Safe to repeat.
+
+        `worked_out`: when it was `desired.at` on the elapsed clock. All time since then is taken off the grants,
+        whatever it was spent on. Nothing is gained by a value that is still to come.
+        """
         with self._exclusively():
             self._check(desired)
-            now = self._moment(desired)
+            now = self._aged(desired.at, worked_out)
             # What the start has read back need not be read again; the watch tells of what has changed since.
             told = self._put_right(elements=not self._was_read_back) if desired.complete else []
             found = changes.difference(desired, self.machine, self._mirror, now)
@@ -166,15 +172,12 @@ class Enforcer:
         if desired.generation < self._generation:
             raise GenerationBehind(self._generation)
 
-    def _moment(self, desired: Desired) -> Now:
-        """Now, with the service's time of day: the one that the ends were worked out with."""
-        return Now(desired.at, self._clock.elapsed())
-
-    def _now(self) -> Now:
-        return Now(self._clock.wall(), self._clock.elapsed())
+    def _aged(self, at: datetime, worked_out: float) -> Now:
+        elapsed = self._clock.elapsed()
+        return Now(at + timedelta(seconds=max(0.0, elapsed - worked_out)), elapsed)
 
     def _adopt(self) -> list[str]:
-        now = self._now()
+        now = Now(self._clock.wall(), self._clock.elapsed())
         adopted = self._kernel.adopt()
         if adopted is None:
             return []

@@ -52,12 +52,12 @@ class Discover:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """`sent`: the elapsed clock of the machine that both sides run on. What time the message spends on its way and
-    waiting for its turn is taken off the grants."""
+    """`worked_out`: when it was `desired.at` on the elapsed clock of the machine that both sides run on. What time the
+    message spends on its way and waiting for its turn is taken off the grants."""
 
     number: int
     desired: Desired
-    sent: float
+    worked_out: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def decode_request(body: bytes) -> Request:
             return Discover(wire.whole(value.get("number")))
         case "apply":
             desired = wire.decode_desired(wire.obj(value.get("desired")))
-            return Apply(wire.whole(value.get("number")), desired, wire.whole(value.get("sent")) / 1e6)
+            return Apply(wire.whole(value.get("number")), desired, wire.whole(value.get("worked_out")) / 1e6)
         case "settled":
             return Settled(wire.text(value.get("record")))
         case other:
@@ -201,7 +201,8 @@ def _encode(message: Request | Answer) -> Json:
             return {"say": "discover", "number": message.number}
         case Apply():
             desired = wire.encode_desired(message.desired)
-            return {"say": "apply", "number": message.number, "sent": int(message.sent * 1e6), "desired": desired}
+            worked_out = int(message.worked_out * 1e6)
+            return {"say": "apply", "number": message.number, "worked_out": worked_out, "desired": desired}
         case Settled():
             return {"say": "settled", "record": message.record}
         case Hosts():

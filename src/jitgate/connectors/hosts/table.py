@@ -146,15 +146,13 @@ def set_ports(ports: Ports) -> list[str]:
 
 
 def fill(purpose: Purpose, held: Mapping[AccessKey, Held], elapsed: float) -> list[str]:
-    """Let these keys, which do not stand, stand until their deadlines. `elapsed` is now.
+    """Let these keys, which do not stand, stand until their deadlines. `elapsed`: when the kernel will have read this.
 
     What ends within the next millisecond is left out: an element without a timeout would never end.
     """
-    # The kernel counts from when it reads an element, so a long list is handed over with a little less time.
-    spent_on_the_way = len(held) // 50
     by_slot: dict[Slot, list[str]] = defaultdict(list)
     for key, until in held.items():
-        left = int((until.deadline - elapsed) * 1000) - spent_on_the_way
+        left = int((until.deadline - elapsed) * 1000)
         if left >= 1:
             timed = f'{element(key)} timeout {_duration(left)} comment "{until.end.isoformat()}"'
             by_slot[slot_of(purpose, key)].append(timed)
