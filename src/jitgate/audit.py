@@ -44,7 +44,10 @@ class Operation(StrEnum):
     MACHINE_REMOVED = "Jitgate.Access/machines/removed"
     ACTIVITY_EXPORT = "Jitgate.Access/activity/export/action"
     PRINCIPAL_CREATE = "Jitgate.Access/principals/write"
+    CREDENTIAL_CREATE = roles.WRITE_CREDENTIAL
+    CREDENTIAL_REVOKE = roles.DELETE_CREDENTIAL
     SIGN_IN_REFUSED = "Jitgate.Access/signIn/refused"
+    OWNER_TOKEN_USED = "Jitgate.Access/signIn/ownerTokenUsed"  # noqa: S105
 
 
 class Outcome(StrEnum):

@@ -123,8 +123,10 @@ def definitions(connection: Connection) -> dict[str, str]:
 
 
 def sorted_lines(sql: str) -> str:
-    """The order of the constraints of a table is of no meaning."""
-    return "\n".join(sorted(line.strip().rstrip(",") for line in sql.splitlines() if line.strip()))
+    """The order of the constraints of a table is of no meaning, nor are the quotes that SQLite gives to the name of one
+    that was made again."""
+    bare = sql.replace('CREATE TABLE "', "CREATE TABLE ", 1).replace('" (', " (", 1)
+    return "\n".join(sorted(line.strip().rstrip(",") for line in bare.splitlines() if line.strip()))
 
 
 def engine_of(url: str) -> Engine:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jitgate.clock import ManualClock
 from jitgate.core.roles import OWNER, READER, Assignment, Principal
-from jitgate.store import principals
+from jitgate.store import credentials, principals
 from jitgate.store.database import Store
 from jitgate.store.principals import Account, Credential, Proof
 
@@ -15,7 +15,7 @@ from jitgate.store.principals import Account, Credential, Proof
 def begin(store: Store, clock: ManualClock) -> Credential:
     token = Credential("t1", "ann", "token", "laptop", "hash", clock.wall(), clock.wall() + timedelta(days=90))
     store.write_now(lambda tx: principals.add(tx, "ann", "Ann"))
-    store.write_now(lambda tx: principals.add_credential(tx, token))
+    store.write_now(lambda tx: credentials.add(tx, token))
     return token
 
 
@@ -45,10 +45,10 @@ def test_a_role_that_nobody_knows_gives_nothing(store: Store, clock: ManualClock
 
 def test_revoking_and_disabling_are_seen_with_the_proof_and_done_once(store: Store, clock: ManualClock) -> None:
     begin(store, clock)
-    assert store.write_now(lambda tx: principals.revoke(tx, "t1"))
+    assert store.write_now(lambda tx: credentials.revoke(tx, "t1"))
     assert store.write_now(lambda tx: principals.disable(tx, "ann"))
     clock.advance(timedelta(hours=1))
-    assert not store.write_now(lambda tx: principals.revoke(tx, "t1"))
+    assert not store.write_now(lambda tx: credentials.revoke(tx, "t1"))
     assert not store.write_now(lambda tx: principals.disable(tx, "ann"))
     proof = store.read_now(lambda tx: principals.prove(tx, "t1"))
     assert proof is not None
@@ -77,5 +77,5 @@ def test_a_role_can_be_taken_away_again(store: Store, clock: ManualClock) -> Non
 def test_the_credentials_of_a_principal_are_listed_without_anybody_elses(store: Store, clock: ManualClock) -> None:
     token = begin(store, clock)
     store.write_now(lambda tx: principals.add(tx, "bob", "Bob"))
-    assert store.read_now(lambda tx: principals.list_credentials(tx, "ann")) == [token]
-    assert store.read_now(lambda tx: principals.list_credentials(tx, "bob")) == []
+    assert store.read_now(lambda tx: credentials.list_of(tx, "ann", ["token"])) == [token]
+    assert store.read_now(lambda tx: credentials.list_of(tx, "bob", ["token"])) == []

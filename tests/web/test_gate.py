@@ -12,7 +12,8 @@ from fastapi.routing import iter_route_contexts
 from tests.server import Server
 
 from jitgate.audit import Operation
-from jitgate.store import activity, principals
+from jitgate.clock import ManualClock
+from jitgate.store import activity, credentials
 from jitgate.trust import tokens
 from jitgate.web.app import create_app
 from jitgate.web.gate import OPEN_PATHS
@@ -101,19 +102,31 @@ def test_a_revoked_token_is_refused_at_once_and_its_use_is_on_record(tmp_path: P
         assert client.get(WHOAMI).status_code == 200
         token = tokens.parse(server.token)
         assert token is not None
-        server.call(server.service.store.write(lambda tx: principals.revoke(tx, token.id)))
+        server.call(server.service.store.write(lambda tx: credentials.revoke(tx, token.id)))
         assert client.get(WHOAMI).status_code == 401
         wanted = activity.Filter(operation=Operation.SIGN_IN_REFUSED)
         found = server.call(server.service.store.read(lambda tx: activity.newest(tx, wanted)))
         assert [(entry.credential, entry.address) for entry in found] == [(token.id, "127.0.0.1/32")]
 
 
-def test_a_stranger_leaves_nothing_in_the_database(server: Server, stranger: httpx.Client) -> None:
+def test_who_sends_no_token_leaves_nothing_in_the_database(server: Server, stranger: httpx.Client) -> None:
     before = server.rows("meta")
     for _ in range(5):
-        stranger.get(WHOAMI, headers={"Authorization": f"Bearer {tokens.make().text}"})
+        stranger.get(WHOAMI)
         stranger.post(WHOAMI, content=b"x" * 10_000)
     assert server.rows("meta") == before
+
+
+def test_tokens_that_nobody_has_are_on_record_with_the_reason_and_cannot_fill_it(tmp_path: Path) -> None:
+    with Server(tmp_path, clock=ManualClock(), reconciles=False) as server, server.client("") as stranger:
+        for token in [tokens.make().text for _ in range(100)]:
+            stranger.get(WHOAMI, headers={"Authorization": f"Bearer {token}"})
+        wanted = activity.Filter(operation=Operation.SIGN_IN_REFUSED)
+        found = server.call(server.service.store.read(lambda tx: activity.newest(tx, wanted, most=1000)))
+        assert len(found) == 60
+        assert {(entry.principal, entry.address, entry.properties["why"]) for entry in found} == {
+            (None, "127.0.0.1/32", "no such credential")
+        }
 
 
 def test_the_callers_address_is_read_through_trusted_proxies_only(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jitgate import __version__
-from jitgate.cli import guardrails, machines, policies
+from jitgate.cli import guardrails, machines, policies, secrets, tokens
 from jitgate.cli.activity import activity
 from jitgate.cli.grants import done, extend, ls, move, shorten
 from jitgate.cli.machines import disable, enable
@@ -15,7 +15,7 @@ from jitgate.cli.ssh import ssh
 from jitgate.cli.whoami import whoami
 from jitgate.cli.why import why
 
-ACCESS, PROTECTION, RECORD = "Access", "Protection", "Record"
+ACCESS, PROTECTION, IDENTITY, RECORD = "Access", "Protection", "Who is who", "Record"
 # What follows the machine belongs to ssh.
 _PASSES_ON = {"allow_interspersed_args": False, "ignore_unknown_options": True, "allow_extra_args": True}
 
@@ -56,5 +56,9 @@ app.command(rich_help_panel=PROTECTION)(disable)
 app.add_typer(machines.app, name="machine", rich_help_panel=PROTECTION)
 app.add_typer(policies.app, name="policy", rich_help_panel=PROTECTION)
 app.add_typer(guardrails.app, name="guardrail", rich_help_panel=PROTECTION)
+principal = typer.Typer(help="Who can be given rights.", no_args_is_help=True)
+principal.add_typer(secrets.app, name="secret")
+app.add_typer(principal, name="principal", rich_help_panel=IDENTITY)
+app.add_typer(tokens.app, name="token", rich_help_panel=IDENTITY)
 app.command(rich_help_panel=RECORD)(activity)
 app.command(rich_help_panel=RECORD)(whoami)

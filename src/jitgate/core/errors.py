@@ -10,6 +10,7 @@
     ├── NotFound           there is no such thing, or it is not for the asker to know
     ├── Conflict           the thing has moved on meanwhile
     ├── Refused            the decision was no: the reasons say why
+    ├── TooMany            the caller has tried too often: wait
     └── Unavailable        it cannot be done now: try again
 
 Each is mapped to the wire once, in ``jitgate.web.errors``. A message says what was wrong, the allowed
@@ -18,6 +19,7 @@ value, and what to do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,16 @@ class Refused(JitgateError):
     @property
     def reasons(self) -> Sequence[Reason]:
         return self._reasons
+
+
+class TooMany(JitgateError):
+    """The caller has tried too often. `wait`: seconds until the next try."""
+
+    code = "TooManyRequests"
+
+    def __init__(self, wait: float) -> None:
+        self.wait = max(1, ceil(wait))
+        super().__init__(f"Too many attempts to sign in from here. Try again in {self.wait} seconds.")
 
 
 class Unavailable(JitgateError):

@@ -28,6 +28,9 @@ APPROVE = "Jitgate.Access/requests/approve/action"
 READ_GUARDRAIL = "Jitgate.Access/guardrails/read"
 WRITE_GUARDRAIL = "Jitgate.Access/guardrails/write"
 FORCE_PROTECTION = "Jitgate.Access/machines/forceProtection/action"
+READ_CREDENTIAL = "Jitgate.Access/credentials/read"
+WRITE_CREDENTIAL = "Jitgate.Access/credentials/write"
+DELETE_CREDENTIAL = "Jitgate.Access/credentials/delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,44 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """What a credential is good for at most: some actions, at or below a scope path. It gives no right by itself."""
+
+    actions: tuple[str, ...] = ("*",)
+    scope: str = "/"
+
+    def allows(self, action: str, resource: str) -> bool:
+        return covers(self.scope, resource) and _any_matches(self.actions, action)
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody, or some program, that asks."""
+    """Somebody, or some program, that asks. `limit`: that of the credential they ask with; None: it has none."""
 
     uid: str
     name: str
     assignments: tuple[Assignment, ...] = ()
+    limit: Limit | None = None
 
     def may(self, action: str, resource: str) -> bool:
-        """Whether any assignment allows an action on a resource."""
-        return any(a.role.allows(action) and covers(a.scope, resource) for a in self.assignments)
+        """Whether any assignment allows an action on a resource, and the credential's limit lets it through."""
+        return self.can_use(action, resource) and any(
+            a.role.allows(action) and covers(a.scope, resource) for a in self.assignments
+        )
+
+    def can_use(self, action: str, resource: str) -> bool:
+        """Whether the limit lets an action through. For what needs no right, as ending one's own grant."""
+        return self.limit is None or self.limit.allows(action, resource)
+
+    def scopes(self, action: str) -> tuple[str, ...]:
+        """The scope paths at and below which an action is allowed: what `may` says, for a query."""
+        given = [a.scope for a in self.assignments if a.role.allows(action)]
+        if self.limit is None:
+            return tuple(given)
+        if not _any_matches(self.limit.actions, action):
+            return ()
+        within = self.limit.scope
+        return tuple(scope if covers(within, scope) else within for scope in given if _meet(within, scope))
 
 
 def matches(pattern: str, action: str) -> bool:
@@ -132,6 +163,10 @@ def missing(principal: Principal, actions: Iterable[str], resource: str) -> str 
 def _compiled(pattern: str) -> re.Pattern[str]:
     text = re.escape(pattern).replace(r"/\*/", "/(?:.*/)?").replace(r"\*", ".*")
     return re.compile(text, re.IGNORECASE | re.DOTALL | re.ASCII)
+
+
+def _meet(one: str, other: str) -> bool:
+    return covers(one, other) or covers(other, one)
 
 
 def _any_matches(patterns: Iterable[str], action: str) -> bool:

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from jitgate.core.errors import Invalid
 from jitgate.core.roles import OWNER
-from jitgate.identity.credentials import TOKEN
-from jitgate.store import installation, principals
+from jitgate.identity.kinds import OWNER as OWNER_KIND
+from jitgate.store import credentials, installation, principals
 from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Account, Credential
 from jitgate.trust import tokens
@@ -69,7 +69,7 @@ def _make(tx: Tx, token: Token, on_record: OnRecord) -> Installation:
     installation.keep_subscription(tx, subscription)
     owner = principals.add(tx, uuid4().hex, OWNER_NAME)
     principals.assign(tx, uuid4().hex, owner.uid, OWNER.name, EVERYWHERE)
-    principals.add_credential(tx, _credential(tx, owner, token))
+    credentials.add(tx, _credential(tx, owner, token))
     on_record(tx, owner)
     return Installation(subscription, is_new=True)
 
@@ -78,7 +78,7 @@ def _credential(tx: Tx, owner: Account, token: Token) -> Credential:
     return Credential(
         id=token.id,
         principal=owner.uid,
-        kind=TOKEN,
+        kind=OWNER_KIND,
         label="made at the first start",
         secret_hash=token.digest,
         created_at=tx.now,

@@ -7,6 +7,7 @@ from jitgate.clock import Clock
 from jitgate.core import policy
 from jitgate.core.prefixes import Prefix
 from jitgate.core.roles import Principal
+from jitgate.identity.attempts import Attempts
 from jitgate.store.database import Store
 
 
@@ -27,21 +28,24 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The house: where things are kept, and by which clock."""
+    """The house: where things are kept, and by which clock. `attempts`: how often who has tried to sign in."""
 
     store: Store
     clock: Clock
     settings: Settings
+    attempts: Attempts = field(default_factory=Attempts)
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
     """Who asks: the principal, by which credential, from where; `correlation` ties the record together.
 
-    `address` is None where the caller's address cannot be told.
+    `address` is None where the caller's address cannot be told. `is_lent`: what they ask with stands in for a
+    credential, for minutes.
     """
 
     principal: Principal
     credential: str = ""
     address: Prefix | None = None
     correlation: str = field(default="")
+    is_lent: bool = False

@@ -55,7 +55,8 @@ async def list_grants(
         )
         shown = found[:limit]
         more = _token(shown[-1]) if len(found) > limit else None
-        return Page(presentation.grant_views(tx, shown), more)
+        # One's own are found in any case; a limited credential may not be good for all of them.
+        return Page(presentation.grant_views(tx, [given for given in shown if may_read(asker, given)]), more)
 
     return await service.store.read(work)
 
@@ -181,11 +182,13 @@ def _find(tx: Tx, asker: Asker, uid: str) -> Granted:
 
 def _groups(asker: Asker) -> list[str]:
     """The scope paths of the resource groups whose grants the asker may read: what `may_read` says, for a query."""
-    given = [a.scope for a in asker.principal.assignments if a.role.allows(roles.READ_POLICY)]
+    given = asker.principal.scopes(roles.READ_POLICY)
     return [scope for scope in given if "/providers/" not in f"{key(scope)}/"]
 
 
 def _must_be_own(asker: Asker, given: Granted) -> None:
+    if not asker.principal.can_use(roles.INITIATE, given.machine_id):
+        raise Forbidden(f"This credential is not good for {roles.INITIATE} at {given.machine_id}. Use another.")
     if given.asked.principal != asker.principal.uid and not asker.principal.may(roles.REVOKE, given.machine_id):
         raise Forbidden(
             f"Grant {given.grant.uid[:8]} is {given.asked.requestor}'s. To change it you need the right {roles.REVOKE}."

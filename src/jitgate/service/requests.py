@@ -88,7 +88,8 @@ async def get_request(service: Service, asker: Asker, uid: str) -> RequestView:
 def may_read(asker: Asker, given: Granted) -> bool:
     """One's own, or with the right to read policies at the machine's group."""
     group = given.machine_id.lower().partition("/providers/")[0]
-    return given.asked.principal == asker.principal.uid or asker.principal.may(roles.READ_POLICY, group)
+    is_own = given.asked.principal == asker.principal.uid and asker.principal.can_use(roles.READ_POLICY, group)
+    return is_own or asker.principal.may(roles.READ_POLICY, group)
 
 
 def policy_not_found(id: PolicyId) -> NotFound:

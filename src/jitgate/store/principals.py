@@ -1,7 +1,7 @@
 """Principals, the credentials that prove them, and the roles that they hold."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -27,16 +27,24 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What proves a principal. The secret itself is not kept, only `secret_hash`."""
+    """What proves a principal. The secret itself is not kept, only `secret_hash`.
+
+    `principal`  None: nobody has agreed to it yet
+    `used_at`    when it was last used, to the minute, and `used_from` where
+    `facts`      what its kind keeps beside
+    """
 
     id: str
-    principal: str
+    principal: str | None
     kind: str
     label: str
     secret_hash: str
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    used_at: datetime | None = None
+    used_from: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +90,12 @@ def disable(tx: Tx, uid: str) -> bool:
     return tx.execute(_disable, {"b_uid": uid, "b_at": tx.now}).rowcount == 1
 
 
-def add_credential(tx: Tx, new: Credential) -> None:
-    """Add a credential to a principal."""
-    tx.execute(_insert_credential, {name: getattr(new, name) for name in Credential.__slots__})
-
-
-def list_credentials(tx: Tx, uid: str) -> list[Credential]:
-    """The credentials of a principal, oldest first."""
-    return [_credential(row) for row in tx.execute(_credentials, {"uid": uid})]
-
-
-def revoke(tx: Tx, id: str) -> bool:
-    """Make a credential useless. False: there is none, or it is revoked already."""
-    return tx.execute(_revoke, {"b_id": id, "b_at": tx.now}).rowcount == 1
-
-
 def prove(tx: Tx, credential_id: str) -> Proof | None:
     """A credential by its id, with its principal and all roles that it holds."""
     rows = tx.execute(_prove, {"id": credential_id}).all()
     if not rows:
         return None
-    return Proof(_credential(rows[0]), _principal(rows), rows[0].disabled_at)
+    return Proof(credential_of(rows[0]), _principal(rows), rows[0].disabled_at)
 
 
 def load(tx: Tx, uid: str) -> Principal | None:
@@ -131,7 +124,7 @@ def _account(row: Row[Any]) -> Account:
     return Account(row.uid, row.name, row.kind, row.created_at, row.disabled_at)
 
 
-def _credential(row: Row[Any]) -> Credential:
+def credential_of(row: Row[Any]) -> Credential:
     return Credential(
         id=row.id,
         principal=row.principal,
@@ -141,6 +134,9 @@ def _credential(row: Row[Any]) -> Credential:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        used_at=row.used_at,
+        used_from=row.used_from,
+        facts=row.facts,
     )
 
 
@@ -164,17 +160,6 @@ _disable = (
     update(principal)
     .where(principal.c.uid == bindparam("b_uid"), principal.c.disabled_at.is_(None))
     .values(disabled_at=bindparam("b_at"))
-)
-_insert_credential = insert(credential)
-_credentials = (
-    select(credential)
-    .where(credential.c.principal == bindparam("uid"))
-    .order_by(credential.c.created_at, credential.c.id)
-)
-_revoke = (
-    update(credential)
-    .where(credential.c.id == bindparam("b_id"), credential.c.revoked_at.is_(None))
-    .values(revoked_at=bindparam("b_at"))
 )
 _prove = (
     select(credential, *_with_roles)

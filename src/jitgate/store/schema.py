@@ -78,13 +78,17 @@ credential = Table(
     "credential",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("principal", Text, ForeignKey("principal.uid"), nullable=False, index=True),
-    Column("kind", Text, nullable=False),  # token
+    Column("principal", Text, ForeignKey("principal.uid"), index=True),  # NULL: nobody has agreed to it yet
+    Column("kind", Text, nullable=False),  # jitgate.identity.kinds
     Column("label", Text, nullable=False),
     Column("secret_hash", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
+    Column("used_at", Instant),  # to the minute
+    Column("used_from", Text),
+    Column("facts", JSON, nullable=False, server_default=text("'{}'")),  # what its kind keeps beside: limit, groups
+    Index("ix_credential_expires", "expires_at", **_where("expires_at IS NOT NULL")),
 )
 
 role_assignment = Table(

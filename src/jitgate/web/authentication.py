@@ -2,22 +2,22 @@
 
 from starlette.types import Scope
 
-from jitgate import audit
-from jitgate.audit import Actor, Event, Operation, Outcome
 from jitgate.core.prefixes import Prefix
-from jitgate.identity.credentials import NoLongerValid, authenticate
+from jitgate.identity.credentials import NotKnown, authenticate
 from jitgate.service.base import Asker, Service
+from jitgate.service.refusals import refuse
 
 
 async def identify(service: Service, scope: Scope, address: Prefix | None, correlation: str) -> Asker:
-    """Who asks. Raises Unauthenticated; a token that was good once is put on record."""
+    """Who asks. Raises NotKnown; what was sent in vain is put on record."""
+    bearer = _bearer(scope)
     try:
-        known = await authenticate(service.store, _bearer(scope))
-    except NoLongerValid as error:
-        refused = _event(error, address, correlation)
-        await service.store.write(lambda tx: audit.record(tx, [refused]))
+        known = await authenticate(service.store, bearer, address=address)
+    except NotKnown as error:
+        if bearer:
+            await refuse(service, error, address, correlation)
         raise
-    return Asker(known.principal, known.credential, address, correlation)
+    return Asker(known.principal, known.credential, address, correlation, known.is_lent)
 
 
 def _bearer(scope: Scope) -> str:
@@ -27,10 +27,3 @@ def _bearer(scope: Scope) -> str:
         return ""
     scheme, _, token = sent[0].decode("latin-1").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _event(error: NoLongerValid, address: Prefix | None, correlation: str) -> Event:
-    """Only who holds the secret can bring this about, so strangers cannot fill the record."""
-    principal, credential = error.known.principal, error.known.credential
-    actor = Actor(principal.uid, principal.name, credential, address)
-    return Event(Operation.SIGN_IN_REFUSED, Outcome.REFUSED, principal.uid, actor, correlation, {"why": error.why})

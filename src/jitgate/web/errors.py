@@ -29,6 +29,7 @@ from jitgate.core.errors import (
     Reason,
     Refused,
     TooLarge,
+    TooMany,
     Unauthenticated,
     Unavailable,
 )
@@ -44,6 +45,7 @@ _STATUS: Mapping[type[JitgateError], int] = {
     NotFound: 404,
     Conflict: 409,
     Refused: 400,
+    TooMany: 429,
     Unavailable: 503,
 }
 _HEADERS: Mapping[type[JitgateError], Mapping[str, str]] = {
@@ -71,7 +73,8 @@ def error_response(error: JitgateError) -> Response:
     status, code = _STATUS[kind], error.code
     if isinstance(error, Refused) and all(reason.code == Forbidden.code for reason in error.reasons):
         status, code = 403, Forbidden.code
-    return json_response(cloud_error(code, error.message, error.reasons), status, _HEADERS.get(kind))
+    headers = {"Retry-After": str(error.wait)} if isinstance(error, TooMany) else _HEADERS.get(kind)
+    return json_response(cloud_error(code, error.message, error.reasons), status, headers)
 
 
 def cloud_error(code: str, message: str, reasons: Sequence[Reason] = ()) -> dict[str, Any]:

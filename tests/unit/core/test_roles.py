@@ -1,5 +1,6 @@
 """Roles: who may do what where. The golden tables are the permissions that Microsoft documents, and ours."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.unit.core.examples import (
 from jitgate.core import roles
 from jitgate.core.access import Ask
 from jitgate.core.decide import Allowed, Denied, decide
-from jitgate.core.roles import Assignment, Principal, Role, matches
+from jitgate.core.roles import INITIATE, OWNER, READ_MACHINE, Assignment, Limit, Principal, Role, matches
 
 GOLDEN = Path(__file__).parent / "golden"
 JIT = "Microsoft.Security/locations/jitNetworkAccessPolicies"
@@ -250,3 +251,25 @@ def test_the_first_missing_right_is_named() -> None:
 
 def test_built_in_roles_are_found_by_their_names() -> None:
     assert all(role.name == name for name, role in roles.BUILT_IN.items())
+
+
+def limited(*actions: str, scope: str = "/") -> Principal:
+    """Everybody's owner, with a credential that is good for less."""
+    return Principal("1", "one", (Assignment(OWNER, "/"),), Limit(actions, scope))
+
+
+def test_a_limit_takes_away_and_never_gives() -> None:
+    assert limited("*/read").may(READ_MACHINE, GROUP)
+    assert not limited("*/read").may(INITIATE, GROUP)
+    assert not limited("*", scope=GROUP).may(READ_MACHINE, "/")
+    assert not replace(limited("*"), assignments=()).may(READ_MACHINE, GROUP)
+
+
+@pytest.mark.parametrize(
+    ("at", "limit", "scopes"),
+    [("/", GROUP, (GROUP,)), (GROUP, "/", (GROUP,)), (GROUP, "/subscriptions/other", ()), (GROUP, GROUP, (GROUP,))],
+)
+def test_where_a_limited_credential_reaches_is_where_both_do(at: str, limit: str, scopes: tuple[str, ...]) -> None:
+    principal = Principal("1", "one", (Assignment(OWNER, at),), Limit(("*/read",), limit))
+    assert principal.scopes(READ_MACHINE) == scopes
+    assert principal.scopes(INITIATE) == ()

@@ -11,7 +11,7 @@ from jitgate.core import roles
 from jitgate.core.errors import Invalid, JitgateError
 from jitgate.identity.bootstrap import OWNER_TOKEN, Installation, bootstrap
 from jitgate.identity.credentials import authenticate
-from jitgate.store import principals
+from jitgate.store import credentials, principals
 from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Account
 from jitgate.trust import files, tokens
@@ -130,7 +130,7 @@ async def test_the_owner_is_put_on_record_in_the_same_transaction(store: Store, 
 async def test_the_owners_token_does_not_expire_by_itself(store: Store, directory: Path) -> None:
     await start(store, directory)
     known = await authenticate(store, token_in(directory))
-    credential = (await store.read(lambda tx: principals.list_credentials(tx, known.principal.uid)))[0]
+    credential = (await store.read(lambda tx: credentials.list_of(tx, known.principal.uid, ["owner"])))[0]
     assert credential.expires_at is None
 
 

@@ -9,8 +9,9 @@ import pytest
 from jitgate.clock import ManualClock
 from jitgate.core.errors import Unauthenticated
 from jitgate.core.roles import JIT_REQUESTER
-from jitgate.identity.credentials import TOKEN, NoLongerValid, authenticate
-from jitgate.store import principals
+from jitgate.identity.credentials import NoLongerValid, authenticate
+from jitgate.identity.kinds import TOKEN
+from jitgate.store import credentials, principals
 from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Credential
 from jitgate.trust import tokens
@@ -43,7 +44,7 @@ async def store(tmp_path: Path, clock: ManualClock, token: Token) -> AsyncIterat
 def add_alice(tx: Tx, token: Token, kind: str = TOKEN) -> None:
     principals.add(tx, "alice", "Alice")
     principals.assign(tx, "assignment", "alice", JIT_REQUESTER.name, GROUP)
-    principals.add_credential(tx, Credential(token.id, "alice", kind, "", token.digest, tx.now, tx.now + LIFE))
+    credentials.add(tx, Credential(token.id, "alice", kind, "", token.digest, tx.now, tx.now + LIFE))
 
 
 async def message_for(store: Store, bearer: str) -> str:
@@ -88,7 +89,7 @@ async def expire(store: Store, clock: ManualClock, token: Token) -> None:
 
 async def revoke(store: Store, clock: ManualClock, token: Token) -> None:
     del clock
-    await store.write(lambda tx: principals.revoke(tx, token.id))
+    await store.write(lambda tx: credentials.revoke(tx, token.id))
 
 
 async def disable(store: Store, clock: ManualClock, token: Token) -> None:
@@ -122,7 +123,7 @@ async def test_a_role_that_is_taken_away_stops_counting_at_once(store: Store, to
 
 
 async def test_a_wrong_secret_for_a_revoked_token_says_nothing_about_it(store: Store, token: Token) -> None:
-    await store.write(lambda tx: principals.revoke(tx, token.id))
+    await store.write(lambda tx: credentials.revoke(tx, token.id))
     with pytest.raises(Unauthenticated) as raised:
         await authenticate(store, wrong_secret(token))
     assert not isinstance(raised.value, NoLongerValid)
@@ -132,7 +133,7 @@ async def test_a_credential_of_another_kind_is_no_bearer_token(store: Store) -> 
     other = tokens.make()
 
     def add(tx: Tx) -> None:
-        principals.add_credential(tx, Credential(other.id, "alice", "join", "", other.digest, tx.now))
+        credentials.add(tx, Credential(other.id, "alice", "join", "", other.digest, tx.now))
 
     await store.write(add)
     await message_for(store, other.text)

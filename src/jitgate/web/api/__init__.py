@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from jitgate.web.api import activity, grants, guardrails, machines, policies, requests, whoami
+from jitgate.web.api import activity, credentials, grants, guardrails, machines, policies, requests, whoami
 
 router = APIRouter(prefix="/api/v1")
-for family in (whoami, machines, requests, grants, policies, guardrails, activity):
+for family in (whoami, machines, requests, grants, policies, guardrails, credentials, activity):
     router.include_router(family.router)

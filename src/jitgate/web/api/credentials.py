@@ -1,0 +1,124 @@
+"""Personal tokens, and the client secrets of service principals. A secret is in one answer, and in no other."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+
+from jitgate.core import duration
+from jitgate.core.roles import Limit
+from jitgate.service import credentials
+from jitgate.service.credentials import Held, Made, Wanted
+from jitgate.web.api.forms import Form, Listing, Shown, Text
+from jitgate.web.api.refusals import REFUSALS
+from jitgate.web.api.words import NativeRoute
+from jitgate.web.dependencies import CurrentAsker, CurrentService
+
+router = APIRouter(tags=["credentials"], route_class=NativeRoute, responses=REFUSALS)
+
+Id = Annotated[Text, Path(alias="credential", description="The id of a token or secret: the part after `jg_`.")]
+Name = Annotated[Text, Path(alias="principal", description="The name of a service principal.")]
+
+
+class LimitForm(Form):
+    """What a token is good for at most. It gives no right that its holder lacks."""
+
+    actions: list[Text] = Field(default=[], examples=[["*/read"]], description="Action patterns; empty: all.")
+    scope: Text = Field(default="/", description="A scope path; it holds for everything below.")
+
+
+class SecretForm(Form):
+    """A credential to be made."""
+
+    name: Text = Field(examples=["backup job"], description="What it is for.")
+    life: Text = Field(default="P90D", examples=["P30D"], description="ISO 8601, PT5M to P730D.")
+
+
+class TokenForm(SecretForm):
+    """A personal token to be made."""
+
+    limit: LimitForm = LimitForm()
+
+
+class ShownLimit(Shown):
+    """What a credential is good for at most."""
+
+    actions: list[str]
+    scope: str
+
+
+class ShownCredential(Shown):
+    """A token or a secret, without what is secret about it."""
+
+    id: str
+    kind: str = Field(description="`token`, `secret`, or `owner` for the token that the first start has made.")
+    name: str
+    principal: str
+    created_time_utc: datetime
+    expires_time_utc: datetime | None
+    revoked_time_utc: datetime | None
+    used_time_utc: datetime | None = Field(description="When it was last used, to the minute.")
+    used_from: str | None
+    limit: ShownLimit | None
+    ended: bool
+
+
+class NewCredential(ShownCredential):
+    """A new one. `secret` is shown this once and kept nowhere."""
+
+    secret: str
+
+
+@router.post("/tokens", summary="Make a personal token", status_code=201)
+async def make_token(form: TokenForm, service: CurrentService, asker: CurrentAsker) -> NewCredential:
+    """A token for yourself. Keep `secret`: it is shown this once."""
+    limit = credentials.check_limit(form.limit.actions, form.limit.scope)
+    return _new(await credentials.make_token(service, asker, _wanted(form, limit)))
+
+
+@router.get("/tokens", summary="List tokens and secrets")
+async def list_tokens(
+    service: CurrentService,
+    asker: CurrentAsker,
+    principal: Annotated[Text | None, Query(description="Somebody else's; else your own.")] = None,
+) -> Listing[ShownCredential]:
+    """Tokens and secrets, with when each was last used."""
+    return Listing(items=[_show(each) for each in await credentials.list_credentials(service, asker, principal)])
+
+
+@router.delete("/tokens/{credential}", summary="Revoke a token or secret", status_code=204)
+async def revoke_token(id: Id, service: CurrentService, asker: CurrentAsker) -> None:
+    """Make it useless at once; also if it was already."""
+    await credentials.revoke_credential(service, asker, id)
+
+
+@router.post("/principals/{principal}/secrets", summary="Make a client secret", status_code=201)
+async def make_secret(name: Name, form: SecretForm, service: CurrentService, asker: CurrentAsker) -> NewCredential:
+    """A client secret for a service principal, besides those that it has. Keep `secret`: it is shown this once."""
+    return _new(await credentials.make_secret(service, asker, name, _wanted(form, None)))
+
+
+def _wanted(form: SecretForm, limit: Limit | None) -> Wanted:
+    return Wanted(form.name, duration.parse(form.life, "life").length, limit)
+
+
+def _new(made: Made) -> NewCredential:
+    return NewCredential(**_show(made.held).model_dump(), secret=made.secret)
+
+
+def _show(held: Held) -> ShownCredential:
+    limit = held.limit
+    return ShownCredential(
+        id=held.id,
+        kind=held.kind,
+        name=held.label,
+        principal=held.principal,
+        created_time_utc=held.created_at,
+        expires_time_utc=held.expires_at,
+        revoked_time_utc=held.revoked_at,
+        used_time_utc=held.used_at,
+        used_from=held.used_from,
+        limit=None if limit is None else ShownLimit(actions=list(limit.actions), scope=limit.scope),
+        ended=held.ended,
+    )
