@@ -62,6 +62,7 @@ lock: setup-dev ## renew the lock files: the newest versions that pyproject.toml
 	$(COMPILE) --upgrade --group dev --extra postgres pyproject.toml -o requirements-dev.lock
 	$(COMPILE) --upgrade --group build --constraint requirements-dev.lock pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --group setup -o requirements-setup.lock
+	$(COMPILE) --upgrade --group az -o requirements-az.lock
 
 .PHONY: dist
 dist: setup-dev ## both wheels and source distributions, into dist/, built offline with the locked build tools
@@ -72,7 +73,7 @@ dist: setup-dev ## both wheels and source distributions, into dist/, built offli
 
 .PHONY: clean
 clean: ## remove all that was made here, the environment too
-	rm -rf .venv dist .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-az dist .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Find your way

@@ -11,7 +11,7 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -50,6 +50,7 @@ class Server:
     """Started when entered, gone when left. `directory` holds what a data directory holds.
 
     `reconciles`  whether the firewall follows; if not, rows stay as the requests have left them
+    `listen`      makes the socket that it accepts on
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Server:
         trusted_proxies: Sequence[Network] = (),
         allowed_hosts: Collection[str] = HOSTS,
         reconciles: bool = True,
+        listen: Callable[[], socket.socket] = lambda: socket.create_server(("127.0.0.1", 0)),
     ) -> None:
         self.directory = directory
         self.clock = clock or SystemClock()
         self._trusted_proxies = trusted_proxies
         self._allowed_hosts = allowed_hosts
         self._reconciles = reconciles
+        self._open = listen
         self._thread = threading.Thread(target=self._run, name="jitgate-server", daemon=True)
         self._started = threading.Event()
         self._ended = threading.Event()
@@ -178,7 +181,7 @@ class Server:
     async def _listen(self, store: Store) -> None:
         reconciler = Reconciler(store, self.clock, {"memory": self.connector}, "test")
         reconciling = asyncio.create_task(reconciler.run()) if self._reconciles else None
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with self._open() as listener:
             self.base_url = f"https://127.0.0.1:{listener.getsockname()[1]}"
             self._uvicorn = _Uvicorn(self._config(), self._started)
             await self._uvicorn.serve([listener])

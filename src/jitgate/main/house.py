@@ -17,7 +17,9 @@ from jitgate.clock import SystemClock
 from jitgate.connectors.hosts import connector
 from jitgate.connectors.hosts.connector import HostsConnector, Told
 from jitgate.core import prefixes
+from jitgate.identity.bearers import Bearers
 from jitgate.identity.bootstrap import bootstrap
+from jitgate.identity.signing import Signer
 from jitgate.main.hosts import HostEvents
 from jitgate.ops import directory
 from jitgate.ops.directory import DataDirectory
@@ -80,7 +82,9 @@ class House:
 
     async def _serve(self, control: socket.socket) -> None:
         installation = await bootstrap(self._store, self._directory.path, _owner_on_record)
-        service = Service(self._store, self._clock, self._service_settings(installation.subscription))
+        settings = self._service_settings(installation.subscription)
+        bearers = Bearers(Signer.ensure(self._directory.path))
+        service = Service(self._store, self._clock, settings, bearers=bearers)
         events = HostEvents(service)
         hosts = self._hosts(service.settings, events)
         replica = directory.replica_name(self._directory)

@@ -6,6 +6,7 @@
     server.json         where the running server is           owner.token   the first principal's token
     agent/              what the agent keeps on each host     ca.pem …      certificates and keys
     lock                held while jitgate runs               replica       what this one is called among several
+    signing.key         signs the tokens that last minutes
 """
 
 import errno

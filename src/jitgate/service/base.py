@@ -8,6 +8,8 @@ from jitgate.core import policy
 from jitgate.core.prefixes import Prefix
 from jitgate.core.roles import Principal
 from jitgate.identity.attempts import Attempts
+from jitgate.identity.bearers import Bearers
+from jitgate.identity.signing import Signer
 from jitgate.store.database import Store
 
 
@@ -28,12 +30,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The house: where things are kept, and by which clock. `attempts`: how often who has tried to sign in."""
+    """The house: where things are kept, and by which clock.
+
+    `attempts`  how often who has tried to sign in
+    `bearers`   whose tokens are believed
+    """
 
     store: Store
     clock: Clock
     settings: Settings
     attempts: Attempts = field(default_factory=Attempts)
+    bearers: Bearers = field(default_factory=lambda: Bearers(Signer.temporary()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,11 @@ def list_present(tx: Tx, *, connector: str | None = None, after: str = "", most:
     return [_machine(row) for row in tx.execute(statement, {"after": after, "most": most})]
 
 
+def locations(tx: Tx) -> list[str]:
+    """Where there are machines now."""
+    return list(tx.execute(_locations).scalars())
+
+
 def open_grants(tx: Tx, uuids: Iterable[str]) -> dict[str, int]:
     """How many grants are open on each machine; those with none are left out."""
     return {row.machine: row.open for row in _each(tx, _open_grants, uuids)}
@@ -180,6 +185,7 @@ _find = (
     )
     .order_by(machine.c.id_key)
 )
+_locations = select(machine.c.location).where(machine.c.removed_at.is_(None)).distinct().order_by(machine.c.location)
 _list = (
     select(machine)
     .where(machine.c.id_key > bindparam("after"), _is_present)

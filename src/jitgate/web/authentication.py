@@ -3,7 +3,7 @@
 from starlette.types import Scope
 
 from jitgate.core.prefixes import Prefix
-from jitgate.identity.credentials import NotKnown, authenticate
+from jitgate.identity.credentials import NotKnown
 from jitgate.service.base import Asker, Service
 from jitgate.service.refusals import refuse
 
@@ -12,7 +12,7 @@ async def identify(service: Service, scope: Scope, address: Prefix | None, corre
     """Who asks. Raises NotKnown; what was sent in vain is put on record."""
     bearer = _bearer(scope)
     try:
-        known = await authenticate(service.store, bearer, address=address)
+        known = await service.bearers.prove(service.store, bearer, service.clock.wall(), address)
     except NotKnown as error:
         if bearer:
             await refuse(service, error, address, correlation)

@@ -5,6 +5,7 @@ It stands before routing, so a route that is added tomorrow is behind it too, an
 routes exist.
 """
 
+import re
 from collections.abc import Collection, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +20,21 @@ from jitgate.web.sites import check_host, check_site
 
 OPEN_PATHS = frozenset({"/healthz", "/openapi.json", "/docs"})
 """Whether the server lives, and the description of the API, which says no more than its source code does."""
+
+DOORS = (
+    "/metadata/endpoints",
+    "/{tenant}/v2.0/.well-known/openid-configuration",
+    "/{tenant}/discovery/v2.0/keys",
+    "/{tenant}/oauth2/v2.0/token",
+)
+"""Where people and programs sign in, and what they have to know for it."""
+
+_DOORS = re.compile("|".join(re.escape(path).replace(r"\{tenant\}", "[^/]+") for path in DOORS), re.IGNORECASE)
+
+
+def is_door(path: str) -> bool:
+    """Whether somebody signs in there, and so cannot be known yet."""
+    return _DOORS.fullmatch(path) is not None
 
 
 class Gate:
@@ -45,9 +61,10 @@ class Gate:
         try:
             check_host(scope, self._hosts)
             check_site(scope)
-            address = caller_address(scope, self._trusted)
             state = scope["state"]
-            state["asker"] = await identify(self._service, scope, address, state["correlation"])
+            state["address"] = caller_address(scope, self._trusted)
+            if not is_door(scope["path"]):
+                state["asker"] = await identify(self._service, scope, state["address"], state["correlation"])
         except JitgateError as error:
             await error_response(error)(scope, receive, send)
             return

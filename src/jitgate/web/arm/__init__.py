@@ -1,5 +1,15 @@
-"""The ARM face: Microsoft's contract for just-in-time network access policies, as its real service answers it."""
+"""The ARM face: Microsoft's contract for just-in-time network access policies, as its real service answers it, and what
+its clients need around it to sign in and to find machines."""
 
-from jitgate.web.arm.routes import add_routes
+from fastapi import FastAPI
+
+from jitgate.web.arm import inventory, routes, sign_in
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add all of it to an application."""
+    for part in (routes, inventory, sign_in):
+        part.add_routes(app)
+
 
 __all__ = ["add_routes"]

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from fastapi import Request
 
 from jitgate.core.errors import Invalid
-from jitgate.web.arm.routing import check_version, query
+from jitgate.web.arm.routing import query
 from jitgate.web.sites import host_of
 
 _NAME = "$skiptoken"
@@ -20,8 +20,8 @@ def next_link(request: Request, after: str) -> str:
     The token stands by itself: clients overwrite the version in this address with their own.
     """
     token = base64.urlsafe_b64encode(after.encode()).decode("ascii").rstrip("=")
-    path = quote(request.scope["path"])
-    return f"https://{host_of(request.scope)}{path}?api-version={check_version(request)}&%24skiptoken={token}"
+    path, version = quote(request.scope["path"]), quote(query(request, "api-version"))
+    return f"https://{host_of(request.scope)}{path}?api-version={version}&%24skiptoken={token}"
 
 
 def skip_token(request: Request) -> str | None:

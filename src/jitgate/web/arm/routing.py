@@ -1,8 +1,8 @@
 """Routes as ARM matches them: without regard to case, and with a version that the client names."""
 
 import re
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -13,10 +13,13 @@ API_VERSIONS = ("2020-01-01", "2015-06-01-preview")
 """Two names for one contract."""
 
 _VERSION = "api-version"
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-[a-z]{1,20})?", re.ASCII | re.IGNORECASE)
 
 
 class ArmRoute(APIRoute):
     """A route of the contract. Its endpoint takes the request and gives the whole response."""
+
+    versions: ClassVar[Collection[str]] = API_VERSIONS
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
@@ -24,20 +27,30 @@ class ArmRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def handle(request: Request) -> Response:
-            check_version(request)
+            check_version(request, self.versions)
             response: Response = await self.endpoint(request)
             return response
 
         return handle
 
 
-def check_version(request: Request) -> str:
-    """The version that the client asks for. Raises Invalid for none, and for one that is not spoken here."""
+class AzureRoute(ArmRoute):
+    """A route of what stands around the contract: read in whatever version a client asks for, as those agree on the
+    few fields that are there."""
+
+    versions: ClassVar[Collection[str]] = ()
+
+
+def check_version(request: Request, versions: Collection[str] = API_VERSIONS) -> str:
+    """The version that the client asks for. `versions`: those that are spoken; none: any that is a date.
+
+    Raises Invalid for none, and for one that is not spoken here.
+    """
     version = query(request, _VERSION)
-    allowed = " or ".join(API_VERSIONS)
+    allowed = " or ".join(versions) or "a date, such as 2022-12-01"
     if not version:
         raise Invalid(_VERSION, "the query parameter is missing", allowed=allowed, code="MissingApiVersionParameter")
-    if version.lower() not in API_VERSIONS:
+    if not (version.lower() in versions if versions else _DATED.fullmatch(version)):
         what = f"{version[:40]!r} is not a version of this API"
         raise Invalid(_VERSION, what, allowed=allowed, code="InvalidApiVersionParameter")
     return version

@@ -1,0 +1,27 @@
+"""From what stands in an Authorization header to whom it proves: a personal token, or a token that was signed."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jitgate.identity.credentials import Known, authenticate, still_proves
+from jitgate.identity.kinds import SECRET
+from jitgate.identity.signing import ACCESS, Signer, is_token
+from jitgate.store.database import Store
+
+LENDERS = frozenset({SECRET})
+"""The kinds of credentials that our own access tokens stand in for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bearers:
+    """Whose tokens are believed."""
+
+    signer: Signer
+
+    async def prove(self, store: Store, bearer: str, now: datetime, address: str | None) -> Known:
+        """Whom a bearer token proves. Raises NotKnown."""
+        if not is_token(bearer):
+            return await authenticate(store, bearer, address=address)
+        claims = self.signer.read(ACCESS, bearer, now)
+        known = await store.read(lambda tx: still_proves(tx, str(claims["cid"]), LENDERS))
+        return replace(known, is_lent=True)
