@@ -97,7 +97,7 @@ async def test_a_scheduled_start_opens_nothing_for_who_has_lost_the_right(house:
     await house.pass_time(HOUR)
     ended = await house.view(asked.grants[0].grant.uid)
     assert (ended.grant.state, ended.grant.reason) == (State.CLOSED, CloseReason.REVOKED)
-    assert "no right" in ended.detail
+    assert "lacks the right" in ended.detail
     assert not house.reaches("web-1")
 
 

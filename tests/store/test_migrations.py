@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from jitgate.clock import ManualClock
 from jitgate.core.errors import Unavailable
-from jitgate.store import sqlite
+from jitgate.core.roles import OWNER, READER, Assignment
+from jitgate.store import principals, sqlite
 from jitgate.store.database import Store
 from jitgate.store.migrations import SchemaError, differences, head
 from jitgate.store.migrations import upgrade as migrations_upgrade
@@ -84,12 +85,12 @@ def test_a_reference_that_an_upgrade_would_break_stops_it(
     url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Store.open(url, clock).close()
-    execute(url, "INSERT INTO role_assignment VALUES ('1', 'nobody', 'Owner', '/', 0)")
+    execute(url, "INSERT INTO group_member VALUES ('nobody', 'no one', 0)")
     execute(url, "UPDATE alembic_version SET version_num = ''")
     module = migrations_upgrade.__globals__
     monkeypatch.setitem(module, "_check_ours", lambda _connection: None)
     monkeypatch.setattr(module["command"], "upgrade", lambda *_: None)
-    with pytest.raises(SchemaError, match=r"broken reference.*role_assignment"):
+    with pytest.raises(SchemaError, match=r"broken reference.*group_member"):
         Store.open(url, clock)
 
 
@@ -146,3 +147,22 @@ def scalar(url: str, statement: str) -> object:
         found: object = connection.exec_driver_sql(statement).scalar()
     engine.dispose()
     return found
+
+
+def test_roles_that_were_given_by_name_are_held_after_the_upgrade(
+    url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = migrations_upgrade.__globals__
+    upgrade = module["command"].upgrade
+    monkeypatch.setattr(module["command"], "upgrade", lambda config, _head: upgrade(config, "0005"))
+    monkeypatch.setitem(module, "differences", lambda _connection: [])
+    Store.open(url, clock).close()
+    monkeypatch.undo()
+    execute(url, "INSERT INTO principal VALUES ('1', 'Ann', 'ann', 'user', 0, NULL)")
+    for uid, role, scope in (("a", "Owner", "/"), ("b", "Owner", "/"), ("c", "Reader", "/subscriptions/X")):
+        execute(url, f"INSERT INTO role_assignment VALUES ('{uid}', '1', '{role}', '{scope}', 0)")
+    store = Store.open(url, clock)
+    ann = store.read_now(lambda tx: principals.load(tx, "1"))
+    store.close()
+    assert ann is not None
+    assert set(ann.assignments) == {Assignment(OWNER, "/"), Assignment(READER, "/subscriptions/X")}

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from jitgate.clock import ManualClock
-from jitgate.core.roles import OWNER, READER, Assignment, Principal
+from jitgate.core.roles import OWNER, READER, Assignment, Kind, Principal
 from jitgate.store import credentials, principals
 from jitgate.store.database import Store
 from jitgate.store.principals import Account, Credential, Proof
@@ -58,7 +58,7 @@ def test_revoking_and_disabling_are_seen_with_the_proof_and_done_once(store: Sto
 
 def test_a_name_is_one_principals_in_any_case(store: Store, clock: ManualClock) -> None:
     begin(store, clock)
-    assert store.read_now(lambda tx: principals.find(tx, "ANN")) == Account("ann", "Ann", "user", clock.wall())
+    assert store.read_now(lambda tx: principals.find(tx, "ANN")) == Account("ann", "Ann", Kind.USER, clock.wall())
     assert store.read_now(lambda tx: principals.find(tx, "bob")) is None
     with pytest.raises(IntegrityError):
         store.write_now(lambda tx: principals.add(tx, "other", "ANN"))
@@ -68,7 +68,7 @@ def test_a_name_is_one_principals_in_any_case(store: Store, clock: ManualClock) 
 def test_a_role_can_be_taken_away_again(store: Store, clock: ManualClock) -> None:
     begin(store, clock)
     store.write_now(lambda tx: principals.assign(tx, "1", "ann", "Owner", "/"))
-    assert [given.role for given in store.read_now(principals.list_assignments)] == ["Owner"]
+    assert [given.role for given in store.read_now(principals.list_assignments)] == [OWNER.id]
     assert store.write_now(lambda tx: principals.unassign(tx, "1"))
     assert not store.write_now(lambda tx: principals.unassign(tx, "1"))
     assert store.read_now(lambda tx: principals.load(tx, "ann")) == Principal("ann", "Ann")

@@ -17,6 +17,7 @@ from jitgate import cli, config
 from jitgate.audit import Operation, Outcome
 from jitgate.cli import documents
 from jitgate.cli.exits import Exit
+from jitgate.core import roles
 from jitgate.core.errors import Invalid, JitgateError
 from jitgate.ops.app import add_commands
 from jitgate.service.base import Service
@@ -138,6 +139,13 @@ def test_the_errors_page_has_every_code_and_no_other() -> None:
     reasons = set(first_cells(section(text, "Reasons of a decision")))
     assert answers | reasons == codes(ROOT / "src" / "jitgate") - {JitgateError.code}
     assert reasons == codes(ROOT / "src" / "jitgate" / "core", "decide.py", "checks.py")
+
+
+def test_the_roles_page_has_every_action_and_every_built_in_role_and_no_other() -> None:
+    text = (REFERENCE / "roles.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", section(text, "Actions"), re.MULTILINE))
+    assert rows == dict(roles.ACTIONS)
+    assert first_cells(section(text, "Built-in roles")) == list(roles.BUILT_IN)
 
 
 def test_every_exit_code_is_documented() -> None:

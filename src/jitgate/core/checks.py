@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from jitgate.core import guardrail, prefixes, roles
+from jitgate.core import eligibility, guardrail, prefixes
 from jitgate.core.access import Ask, PortAsk, Span
 from jitgate.core.duration import Duration, describe, iso
 from jitgate.core.errors import Reason
@@ -74,13 +74,8 @@ def reasons_against(question: Question) -> tuple[Reason, ...]:
 
 def may_ask(q: Question) -> Reason | None:
     """The principal holds the right to initiate; in Azure, also the reads that Azure demands."""
-    wanted = [(roles.INITIATE, q.policy.id.text)]
-    if q.machine.provider == "azure":
-        wanted += [(action, q.machine.id) for action in _READS_IN_AZURE]
-    for action, resource in wanted:
-        if not q.principal.may(action, resource):
-            return lacks(q.port, action, resource)
-    return None
+    missing = eligibility.lacking(q.principal, q.policy.id.text, q.machine)
+    return None if missing is None else lacks(q.port, *missing)
 
 
 def machine_is_supported(q: Question) -> Reason | None:
@@ -188,7 +183,6 @@ CHECKS: tuple[Check, ...] = (
 )
 
 _SOURCE = "allowedSourceAddressPrefix"
-_READS_IN_AZURE = (roles.READ_MACHINE, roles.READ_INTERFACE, roles.READ_PUBLIC_ADDRESS)
 
 
 def q_end(q: Question) -> str:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from jitgate.core import guardrail, prefixes, roles
 from jitgate.core.access import Ask, MachineAsk, PortAsk, Terms
 from jitgate.core.checks import NO_RIGHT, Question, lacks, reasons_against
+from jitgate.core.eligibility import may_initiate
 from jitgate.core.errors import Reason
 from jitgate.core.guardrail import DEFAULT_APPROVAL_WAIT, Guardrail
 from jitgate.core.machine import Machine
@@ -137,7 +138,7 @@ def _no_rule(
         return Reason(
             "MachineNotInPolicy", f"{ask.field}.id", f"{machine.name} has no policy here", "a machine of the policy"
         )
-    usable = [policy for policy in holding if principal.may(roles.INITIATE, policy.id.text)]
+    usable = [policy for policy in holding if may_initiate(principal, policy.id.text, machine.id)]
     if not usable:
         return lacks(port, roles.INITIATE, holding[0].id.text)
     parts = [part for policy in usable if (part := policy.machine(machine.key))]

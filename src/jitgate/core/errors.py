@@ -103,6 +103,10 @@ class Conflict(JitgateError):
 
     code = "Conflict"
 
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+
 
 class Refused(JitgateError):
     """The decision was no."""

@@ -21,6 +21,7 @@ _MACHINE = re.compile(
     r"/providers/Microsoft\.Compute/virtualMachines/(?P<name>[^/]+)",
     re.IGNORECASE | re.ASCII,
 )
+_PLACE = re.compile(r"/subscriptions/[^/]+(/resourceGroups/[^/]+)?", re.IGNORECASE | re.ASCII)
 
 
 def key(text: str) -> str:
@@ -133,6 +134,34 @@ def check_name(text: str, field: str) -> str:
             allowed="1 to 260 visible characters, no spaces, none of / ? # % & \\ < > * :",
         )
     return text
+
+
+def check_label(text: str, field: str, longest: int = 256) -> str:
+    """What people call a role, a group or somebody: spaces inside are fine. Raises Invalid.
+
+    What cannot be seen is refused here, too: no two labels look like one.
+    """
+    if not 0 < len(text) <= longest or not text.isprintable() or text != " ".join(text.split()):
+        raise Invalid(
+            field,
+            f"{text[:100]!r} is not a name",
+            allowed=f"1 to {longest} visible characters, single spaces between words",
+        )
+    return text
+
+
+def check_scope(text: str, field: str = "scope") -> str:
+    """Where a role can be given, without a slash at its end. Raises Invalid."""
+    path = text if text == "/" else text.rstrip("/")
+    if path == "/" or (len(path) <= LONGEST_ID and (_PLACE.fullmatch(path) or _MACHINE.fullmatch(path))):
+        for part, check in zip(path.split("/")[2:5:2], (check_subscription, check_resource_group), strict=False):
+            check(part, field)
+        return path
+    raise Invalid(
+        field,
+        f"{text[:200]!r} is no place where a role can be given",
+        allowed="/, /subscriptions/GUID, /subscriptions/GUID/resourceGroups/GROUP, or a machine's id",
+    )
 
 
 def check_location(text: str, field: str = "ascLocation") -> str:

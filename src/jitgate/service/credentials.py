@@ -12,12 +12,13 @@ from jitgate import audit
 from jitgate.audit import Operation, Outcome
 from jitgate.core import roles
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound
-from jitgate.core.roles import Limit
+from jitgate.core.roles import Kind, Limit
 from jitgate.identity import credentials as proofs
 from jitgate.identity.credentials import New
 from jitgate.identity.kinds import OWNER, SECRET, TOKEN
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
+from jitgate.service.delegation import require_rights_of
 from jitgate.store import credentials, principals
 from jitgate.store.database import Tx
 from jitgate.store.principals import Account, Credential
@@ -86,6 +87,7 @@ async def make_secret(service: Service, asker: Asker, name: str, wanted: Wanted)
         account = _existing(tx, name)
         if account.kind != SERVICE:
             raise Invalid("principal", f"{account.name} is no service principal", allowed="a program, not a person")
+        require_rights_of(tx, asker, account.uid)
         return _make(tx, asker, account, SECRET, wanted)
 
     return await attempt(service, asker, Operation.CREDENTIAL_CREATE, name, work)
@@ -167,7 +169,7 @@ def _make(tx: Tx, asker: Asker, account: Account, kind: str, wanted: Wanted) -> 
 
 
 def _own_account(tx: Tx, asker: Asker) -> Account:
-    return Account(asker.principal.uid, asker.principal.name, "", tx.now)
+    return Account(asker.principal.uid, asker.principal.name, Kind.USER, tx.now)
 
 
 def _existing(tx: Tx, name: str) -> Account:

@@ -13,7 +13,7 @@ from jitgate.core.decide import NeedsApproval
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound
 from jitgate.core.prefixes import Prefix
 from jitgate.core.progress import Move
-from jitgate.core.resource_id import key, parse_machine_id
+from jitgate.core.resource_id import parse_machine_id
 from jitgate.service import presentation
 from jitgate.service.attempt import attempt, event
 from jitgate.service.base import Asker, Service
@@ -49,7 +49,7 @@ async def list_grants(
             states=state or _NOT_CLOSED,
             on_machine=readable(tx, asker, machine).uuid if machine else None,
             principal=asker.principal.uid,
-            groups=() if mine else _groups(asker),
+            within=() if mine else _readable(asker),
             before=_read_token(after),
             most=limit + 1,
         )
@@ -180,10 +180,9 @@ def _find(tx: Tx, asker: Asker, uid: str) -> Granted:
     return found[0]
 
 
-def _groups(asker: Asker) -> list[str]:
-    """The scope paths of the resource groups whose grants the asker may read: what `may_read` says, for a query."""
-    given = asker.principal.scopes(roles.READ_POLICY)
-    return [scope for scope in given if "/providers/" not in f"{key(scope)}/"]
+def _readable(asker: Asker) -> tuple[str, ...]:
+    """The scope paths below which the asker may read all grants: what `may_read` says, for a query."""
+    return asker.principal.scopes(roles.READ_POLICY)
 
 
 def _must_be_own(asker: Asker, given: Granted) -> None:

@@ -9,6 +9,7 @@ from jitgate.audit import Event, Operation, Outcome
 from jitgate.core import roles
 from jitgate.core.access import Ask, Grant, State, Terms, check_ask
 from jitgate.core.decide import Allowed, Decision, Denied, NeedsApproval, decide
+from jitgate.core.eligibility import may_initiate
 from jitgate.core.errors import Forbidden, NotFound, Reason, Refused
 from jitgate.core.machine import Machine
 from jitgate.core.policy import Policy
@@ -33,8 +34,11 @@ async def initiate(service: Service, asker: Asker, id: PolicyId, ask: Ask) -> Re
     check_ask(ask)
 
     def work(tx: Tx) -> RequestView:
-        require(asker, roles.INITIATE, id.text)
+        _require_initiate(asker, id, ask)
         found = policies.for_machines(tx, id.key, _machine_keys(ask))
+        if found is None or not all(found[1].machine(key) for key in _machine_keys(ask)):
+            # Whose right is at a machine is told nothing of policies without that machine.
+            require(asker, roles.INITIATE, id.text)
         if found is None:
             raise policy_not_found(id)
         if hidden := _hidden(asker, ask, [found]):
@@ -86,10 +90,10 @@ async def get_request(service: Service, asker: Asker, uid: str) -> RequestView:
 
 
 def may_read(asker: Asker, given: Granted) -> bool:
-    """One's own, or with the right to read policies at the machine's group."""
-    group = given.machine_id.lower().partition("/providers/")[0]
-    is_own = given.asked.principal == asker.principal.uid and asker.principal.can_use(roles.READ_POLICY, group)
-    return is_own or asker.principal.may(roles.READ_POLICY, group)
+    """One's own, or with the right to read policies at the machine, or above it."""
+    principal, place = asker.principal, given.machine_id
+    is_own = given.asked.principal == principal.uid and principal.can_use(roles.READ_POLICY, place)
+    return is_own or principal.may(roles.READ_POLICY, place)
 
 
 def policy_not_found(id: PolicyId) -> NotFound:
@@ -134,6 +138,12 @@ def make_grant(terms: Terms, state: State, request: str, asker: Asker, tx: Tx) -
     )
 
 
+def _require_initiate(asker: Asker, id: PolicyId, ask: Ask) -> None:
+    """The right to ask, at the policy or at every machine. Raises Forbidden."""
+    if not all(may_initiate(asker.principal, id.text, machine.id.text) for machine in ask.machines):
+        require(asker, roles.INITIATE, id.text)
+
+
 def _hidden(asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]) -> tuple[Reason, ...]:
     """One reason for each machine that the asker may not even know of, the same whether it exists or not."""
     return tuple(
@@ -141,7 +151,7 @@ def _hidden(asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]) -> t
         for machine in ask.machines
         if not asker.principal.may(roles.READ_MACHINE, machine.id.text)
         and not any(
-            asker.principal.may(roles.INITIATE, policy.id.text)
+            may_initiate(asker.principal, policy.id.text, machine.id.text)
             for _, policy in covering
             if policy.machine(machine.id.key) is not None
         )

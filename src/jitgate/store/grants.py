@@ -14,7 +14,7 @@ from jitgate.core.prefixes import Prefix, is_wide
 from jitgate.core.progress import Move, due_at
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared, literal_in
-from jitgate.store.schema import grant_key, grants
+from jitgate.store.schema import grant_key, grants, group_member
 
 LIVE = ("opening", "open")
 NOT_OVER = ("pending", "scheduled", "opening", "open")
@@ -246,6 +246,24 @@ def live_on(tx: Tx, machine: str) -> list[Grant]:
 
 
 _live_on = select(*_columns).where(grants.c.machine == bindparam("machine"), grants.c.state.in_(NOT_OVER))
+
+
+def not_over_of(tx: Tx, holders: Sequence[str]) -> list[Grant]:
+    """Grants that are not over, of some principals and of the members of some groups, by uid."""
+    if not holders:
+        return []
+    rows = [row for statement in (_of_principals, _of_members) for row in tx.execute(statement, {"uids": holders})]
+    return [from_row(row) for row in {row.uid: row for row in rows}.values()]
+
+
+# As the partial index has it, so that it can be used.
+_is_not_over = text("grants.state NOT IN ('closing', 'closed')")
+_of_principals = select(*_columns).where(grants.c.principal.in_(bindparam("uids", expanding=True)), _is_not_over)
+_of_members = (
+    select(*_columns)
+    .join(group_member, group_member.c.member == grants.c.principal)
+    .where(group_member.c.group.in_(bindparam("uids", expanding=True)), _is_not_over)
+)
 
 
 def superseded_by(tx: Tx, uids: Sequence[str]) -> list[Grant]:

@@ -5,22 +5,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, literal_column, select, union_all, update
 from sqlalchemy import delete as delete_from
 
 from jitgate.core.resource_id import key
-from jitgate.core.roles import BUILT_IN, Assignment, Principal
+from jitgate.core.roles import BUILT_IN, BUILT_IN_BY_ID, Assignment, Kind, Principal, Role
 from jitgate.store.database import Tx
-from jitgate.store.schema import credential, principal, role_assignment
+from jitgate.store.prepared import Prepared, literal_in
+from jitgate.store.schema import credential, group_member, principal, role_assignment, role_definition
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A principal as it is kept. `kind` is user or service."""
+    """A principal as it is kept."""
 
     uid: str
     name: str
-    kind: str
+    kind: Kind
     created_at: datetime
     disabled_at: datetime | None = None
 
@@ -58,31 +59,50 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A role that was given to a principal (by uid)."""
+    """A role (by id) that was given to a principal or group (by uid), by another (by uid)."""
 
     uid: str
     principal: str
     role: str
     scope: str
     created_at: datetime
+    created_by: str | None = None
+    description: str = ""
 
 
-def add(tx: Tx, uid: str, name: str, kind: str = "user") -> Account:
-    """Add a principal. Its name must be new, in any case."""
-    values = {"uid": uid, "name": name, "name_key": key(name), "kind": kind, "created_at": tx.now}
+def add(tx: Tx, uid: str, name: str, kind: str = Kind.USER) -> Account:
+    """Add a principal. Its name must be new, in any case, among groups too."""
+    values = {"uid": uid, "name": name, "name_key": key(name), "kind": str(kind), "created_at": tx.now}
     tx.execute(_insert, values)
-    return Account(uid, name, kind, tx.now)
+    return Account(uid, name, Kind(kind), tx.now)
 
 
 def find(tx: Tx, name: str) -> Account | None:
-    """A principal by its name, in any case."""
+    """A principal that is no group, by its name, in any case."""
     row = tx.execute(_by_name, {"name_key": key(name)}).first()
     return _account(row) if row else None
 
 
+def find_any(tx: Tx, text: str) -> Account | None:
+    """A principal or group by its uid, or by its name in any case."""
+    rows = tx.execute(_by_text, {"uid": text, "name_key": key(text)}).all()
+    exact = [row for row in rows if row.uid == text]
+    return next(map(_account, exact or rows), None)
+
+
+def get_many(tx: Tx, uids: Sequence[str]) -> dict[str, Account]:
+    """Principals and groups by uid; those that do not exist are left out."""
+    return {row.uid: _account(row) for row in tx.execute(_by_uids, {"uids": list(uids)})} if uids else {}
+
+
 def list_all(tx: Tx) -> list[Account]:
-    """Every principal, by name."""
+    """Every principal that is no group, by name."""
     return [_account(row) for row in tx.execute(_list)]
+
+
+def list_page(tx: Tx, *, groups: bool = False, after: str = "", most: int = 100) -> list[Account]:
+    """Principals, or groups, in the order of the keys of their names, continuing after one of these."""
+    return [_account(row) for row in tx.execute(_pages[groups], {"after": after, "most": most})]
 
 
 def disable(tx: Tx, uid: str) -> bool:
@@ -90,24 +110,40 @@ def disable(tx: Tx, uid: str) -> bool:
     return tx.execute(_disable, {"b_uid": uid, "b_at": tx.now}).rowcount == 1
 
 
+def enable(tx: Tx, uid: str) -> bool:
+    """Let a disabled principal in again. False: there is none, or it is not disabled."""
+    return tx.execute(_enable, {"b_uid": uid}).rowcount == 1
+
+
 def prove(tx: Tx, credential_id: str) -> Proof | None:
     """A credential by its id, with its principal and all roles that it holds."""
-    rows = tx.execute(_prove, {"id": credential_id}).all()
+    rows = tx.fetch(_prove, {"id": credential_id})
     if not rows:
         return None
-    return Proof(credential_of(rows[0]), _principal(rows), rows[0].disabled_at)
+    [row] = rows
+    return Proof(credential_of(row), _principal(tx, row.principal, row.name), row.disabled_at)
 
 
 def load(tx: Tx, uid: str) -> Principal | None:
-    """A principal with all roles that it holds; None for one that is disabled, or that is not there."""
-    rows = tx.execute(_load, {"uid": uid}).all()
-    return _principal(rows) if rows else None
+    """A principal with all roles that it holds, by itself and through its groups.
+
+    None for one that is disabled, for a group, and for one that is not there.
+    """
+    rows = tx.fetch(_load, {"uid": uid})
+    return _principal(tx, uid, rows[0].name) if rows else None
 
 
-def assign(tx: Tx, uid: str, principal_uid: str, role: str, scope: str) -> None:
-    """Give a role to a principal at a scope path. `uid` is the assignment's own."""
-    values = {"uid": uid, "principal": principal_uid, "role": role, "scope": scope, "created_at": tx.now}
-    tx.execute(_assign, values)
+def assign(
+    tx: Tx, uid: str, principal_uid: str, role: str, scope: str, *, by: str | None = None, description: str = ""
+) -> Given:
+    """Give a role to a principal or group at a scope path. `uid` is the assignment's own.
+
+    `role`: its id; one that is built in may be given by its name.
+    """
+    role_id = BUILT_IN[role].id if role in BUILT_IN else role
+    new = Given(uid, principal_uid, role_id, scope, tx.now, by, description)
+    tx.execute(_assign, {**{name: getattr(new, name) for name in Given.__slots__}, "scope_key": key(scope)})
+    return new
 
 
 def unassign(tx: Tx, uid: str) -> bool:
@@ -117,11 +153,23 @@ def unassign(tx: Tx, uid: str) -> bool:
 
 def list_assignments(tx: Tx) -> list[Given]:
     """Every role that was given, oldest first."""
-    return [Given(row.uid, row.principal, row.role, row.scope, row.created_at) for row in tx.execute(_assignments)]
+    return [given(row) for row in tx.execute(_assignments)]
+
+
+def given(row: Row[Any]) -> Given:
+    """An assignment out of its row."""
+    return Given(**{name: getattr(row, name) for name in Given.__slots__})
+
+
+def role(row: Row[Any]) -> Role:
+    """A custom role out of its row."""
+    return Role(
+        row.name, tuple(row.actions), tuple(row.not_actions), row.description, row.id, tuple(row.scopes), is_custom=True
+    )
 
 
 def _account(row: Row[Any]) -> Account:
-    return Account(row.uid, row.name, row.kind, row.created_at, row.disabled_at)
+    return Account(row.uid, row.name, Kind(row.kind), row.created_at, row.disabled_at)
 
 
 def credential_of(row: Row[Any]) -> Credential:
@@ -140,38 +188,68 @@ def credential_of(row: Row[Any]) -> Credential:
     )
 
 
-def _principal(rows: Sequence[Row[Any]]) -> Principal:
-    """A principal out of one row for each of its roles. A role that nobody knows gives nothing."""
-    assignments = [Assignment(BUILT_IN[row.role], row.scope) for row in rows if row.role in BUILT_IN]
-    return Principal(rows[0].principal_uid, rows[0].principal_name, tuple(assignments))
+def _principal(tx: Tx, uid: str, name: str) -> Principal:
+    rows = tx.fetch(_held, {"uid": uid})
+    assignments = tuple(assignment for row in rows if (assignment := _assignment(row)))
+    return Principal(uid, name, assignments, groups=frozenset(key(row.via) for row in rows if row.via))
 
 
-_with_roles = (
-    principal.c.uid.label("principal_uid"),
-    principal.c.name.label("principal_name"),
-    principal.c.disabled_at,
-    role_assignment.c.role,
-    role_assignment.c.scope,
-)
+def _assignment(row: Any) -> Assignment | None:
+    """A role that nobody knows gives nothing."""
+    held = BUILT_IN_BY_ID.get(row.role) or (role(row) if row.id else None)
+    return Assignment(held, row.scope, row.via) if held else None
+
+
+_is_group = literal_in(principal.c.kind, [kind for kind in Kind if kind.is_group])
 _insert = insert(principal)
-_by_name = select(principal).where(principal.c.name_key == bindparam("name_key"))
-_list = select(principal).order_by(principal.c.name_key)
+_by_name = select(principal).where(principal.c.name_key == bindparam("name_key"), ~_is_group)
+_by_text = select(principal).where(
+    (principal.c.uid == bindparam("uid")) | (principal.c.name_key == bindparam("name_key"))
+)
+_by_uids = select(principal).where(principal.c.uid.in_(bindparam("uids", expanding=True)))
+_list = select(principal).where(~_is_group).order_by(principal.c.name_key)
+_pages = {
+    groups: select(principal)
+    .where(_is_group if groups else ~_is_group, principal.c.name_key > bindparam("after"))
+    .order_by(principal.c.name_key)
+    .limit(bindparam("most"))
+    for groups in (False, True)
+}
 _disable = (
     update(principal)
-    .where(principal.c.uid == bindparam("b_uid"), principal.c.disabled_at.is_(None))
+    .where(principal.c.uid == bindparam("b_uid"), principal.c.disabled_at.is_(None), ~_is_group)
     .values(disabled_at=bindparam("b_at"))
 )
-_prove = (
-    select(credential, *_with_roles)
+_enable = (
+    update(principal)
+    .where(principal.c.uid == bindparam("b_uid"), principal.c.disabled_at.is_not(None))
+    .values(disabled_at=None)
+)
+_prove = Prepared(
+    select(credential, principal.c.name, principal.c.disabled_at)
     .join(principal, principal.c.uid == credential.c.principal)
-    .outerjoin(role_assignment, role_assignment.c.principal == principal.c.uid)
     .where(credential.c.id == bindparam("id"))
 )
-_load = (
-    select(*_with_roles)
-    .select_from(principal)
-    .outerjoin(role_assignment, role_assignment.c.principal == principal.c.uid)
-    .where(principal.c.uid == bindparam("uid"), principal.c.disabled_at.is_(None))
+_load = Prepared(
+    select(principal.c.name).where(principal.c.uid == bindparam("uid"), principal.c.disabled_at.is_(None), ~_is_group)
+)
+# Who a principal is when roles are looked for: itself, and each of its groups, by whose name a role came.
+_faces = union_all(
+    select(principal.c.uid.label("face"), literal_column("''").label("via")).where(principal.c.uid == bindparam("uid")),
+    select(group_member.c.group, principal.c.name)
+    .join(principal, principal.c.uid == group_member.c.group)
+    .where(group_member.c.member == bindparam("uid")),
+).subquery("faces")
+_held = Prepared(
+    select(
+        _faces.c.via,
+        role_assignment.c.role,
+        role_assignment.c.scope,
+        *(role_definition.c[name] for name in ("id", "name", "description", "actions", "not_actions", "scopes")),
+    )
+    .select_from(_faces)
+    .outerjoin(role_assignment, role_assignment.c.principal == _faces.c.face)
+    .outerjoin(role_definition, role_definition.c.id == role_assignment.c.role)
 )
 _assign = insert(role_assignment)
 _unassign = delete_from(role_assignment).where(role_assignment.c.uid == bindparam("uid"))

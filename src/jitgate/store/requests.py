@@ -112,19 +112,19 @@ def list_grants(
     states: Iterable[str],
     on_machine: str | None = None,
     principal: str,
-    groups: Sequence[str] = (),
+    within: Sequence[str] = (),
     before: tuple[datetime, str] | None = None,
     most: int = 100,
 ) -> list[Granted]:
     """A principal's grants in these states, newest first, continuing before a moment and uid.
 
-    `groups`: and everybody's on the machines at or below these scope paths.
+    `within`: and everybody's on the machines at or below these scope paths.
     """
     statement = _joined.where(grants.c.state.in_(list(states)))
     if on_machine is not None:
         statement = statement.where(grants.c.machine == on_machine)
-    if "/" not in groups:
-        statement = statement.where(or_(grants.c.principal == principal, *map(_is_on_machine_in, groups)))
+    if "/" not in within:
+        statement = statement.where(or_(grants.c.principal == principal, *map(_is_on_machine_in, within)))
     if before is not None:
         at, uid = before
         statement = statement.where(or_(grants.c.asked_at < at, (grants.c.asked_at == at) & (grants.c.uid < uid)))
@@ -132,10 +132,10 @@ def list_grants(
     return [_granted(row) for row in tx.execute(statement)]
 
 
-def _is_on_machine_in(group: str) -> ColumnElement[bool]:
+def _is_on_machine_in(scope: str) -> ColumnElement[bool]:
     # Not LIKE: an id may hold what LIKE takes for a wildcard.
-    path = key(group).rstrip("/") + "/"
-    inside = select(machine.c.uuid).where(func.substr(machine.c.id_key, 1, len(path)) == path)
+    path = key(scope).rstrip("/") + "/"
+    inside = select(machine.c.uuid).where(func.substr(machine.c.id_key + "/", 1, len(path)) == path)
     return grants.c.machine.in_(inside)
 
 

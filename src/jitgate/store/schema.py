@@ -69,7 +69,7 @@ principal = Table(
     Column("uid", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("name_key", Text, nullable=False, unique=True),
-    Column("kind", Text, nullable=False),  # user, service
+    Column("kind", Text, nullable=False),  # jitgate.core.roles.Kind
     Column("created_at", Instant, nullable=False),
     Column("disabled_at", Instant),
 )
@@ -91,14 +91,42 @@ credential = Table(
     Index("ix_credential_expires", "expires_at", **_where("expires_at IS NOT NULL")),
 )
 
+# A group is a principal, too: it can be given roles, though it never asks for anything.
+group_member = Table(
+    "group_member",
+    metadata,
+    Column("group", Text, ForeignKey("principal.uid"), primary_key=True),
+    Column("member", Text, ForeignKey("principal.uid"), primary_key=True, index=True),
+    Column("since", Instant, nullable=False),
+)
+
+# Roles of this installation's own. Those that are built in are in jitgate.core.roles.
+role_definition = Table(
+    "role_definition",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, unique=True),
+    Column("description", Text, nullable=False),
+    Column("actions", JSON, nullable=False),
+    Column("not_actions", JSON, nullable=False),
+    Column("scopes", JSON, nullable=False),  # where it can be assigned, at or below
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
 role_assignment = Table(
     "role_assignment",
     metadata,
     Column("uid", Text, primary_key=True),
-    Column("principal", Text, ForeignKey("principal.uid"), nullable=False, index=True),
-    Column("role", Text, nullable=False),
+    Column("principal", Text, ForeignKey("principal.uid"), nullable=False),
+    Column("role", Text, nullable=False, index=True),  # the id of a role, built in or not
     Column("scope", Text, nullable=False),
+    Column("scope_key", Text, nullable=False, index=True),
+    Column("description", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("created_by", Text),
+    Index("uq_role_assignment_principal_role_scope", "principal", "role", "scope_key", unique=True),
 )
 
 machine = Table(
