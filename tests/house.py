@@ -21,6 +21,7 @@ from uuid import uuid4
 from sqlalchemy import func, select, text
 
 from jitgate.audit import Operation
+from jitgate.audit.sealer import Sealer
 from jitgate.clock import Clock, ManualClock
 from jitgate.connectors.base import Connector
 from jitgate.connectors.memory import MemoryConnector, Session
@@ -42,6 +43,7 @@ from jitgate.store.activity import Entry, Filter
 from jitgate.store.database import Store, Tx
 from jitgate.store.schema import metadata
 from jitgate.store.scopes import Scope
+from jitgate.trust import record_key
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -101,6 +103,9 @@ class House:
 
     def make_reconciler(self, owner: str, **options: timedelta) -> Reconciler:
         return Reconciler(self.store, self.clock, self.connectors, owner, **options)
+
+    def make_sealer(self, owner: str = "first", retention: timedelta | None = None) -> Sealer:
+        return Sealer(self.store, record_key.ensure(self.directory), owner, retention)
 
     def crash(self) -> None:
         """Lose every object that a process holds; what is on disk and in the firewall is all that is left."""

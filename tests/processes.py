@@ -35,6 +35,7 @@ class Jitgate:
         hosts: Mapping[str, str],
         environment: Mapping[str, str] | None = None,
         command: Sequence[str] = COMMAND,
+        settings: str = "",
     ) -> None:
         self.directory = directory
         self._command = command
@@ -42,7 +43,7 @@ class Jitgate:
         directory.mkdir(exist_ok=True)
         listed = [f'[[host]]\nname = "{name}"\nnamespace = "{namespace}"\n' for name, namespace in hosts.items()]
         if hosts:
-            (directory / "jitgate.toml").write_text("\n".join(listed))
+            (directory / "jitgate.toml").write_text("\n".join([settings, *listed]))
         self.log, self._said = directory / "log", directory / "said"
 
     def start(self) -> Self:

@@ -22,6 +22,7 @@ import uvicorn
 import uvloop
 from sqlalchemy import Select, Table, select
 
+from jitgate.audit.sealer import Sealer
 from jitgate.clock import Clock, SystemClock
 from jitgate.connectors.memory import MemoryConnector
 from jitgate.core.machine import Machine, OperatingSystem
@@ -36,7 +37,7 @@ from jitgate.store import credentials, principals
 from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Credential
 from jitgate.store.schema import metadata
-from jitgate.trust import certificates, tokens
+from jitgate.trust import certificates, record_key, tokens
 from jitgate.web.app import create_app
 
 MACHINES = ("web-1", "web-2", "win-1")
@@ -181,6 +182,8 @@ class Server:
     async def _listen(self, store: Store) -> None:
         reconciler = Reconciler(store, self.clock, {"memory": self.connector}, "test")
         reconciling = asyncio.create_task(reconciler.run()) if self._reconciles else None
+        sealer = Sealer(store, record_key.ensure(self.directory), "test")
+        sealing = asyncio.create_task(sealer.run()) if self._reconciles else None
         with self._open() as listener:
             self.base_url = f"https://127.0.0.1:{listener.getsockname()[1]}"
             self._uvicorn = _Uvicorn(self._config(), self._started)
@@ -189,6 +192,8 @@ class Server:
             for connection in list(self._uvicorn.server_state.connections):
                 connection.transport.abort()
             await asyncio.sleep(0.01)
+        if sealing is not None:
+            sealing.cancel()
         if reconciling is not None:
             reconciler.stop()
             await reconciling

@@ -14,6 +14,10 @@ from tests.netns import ALICE4, ALICE4_SECOND, ALICE6, BOB4, HOST4, HOST6, Netwo
 from tests.processes import Jitgate, until
 
 from jitgate.core.access import State
+from jitgate.core.record import PURPOSE
+from jitgate.core.verification import Verifier, read_sealed_head
+from jitgate.trust.record_key import PUBLIC_FILE
+from jitgate.trust.signatures import is_signed
 
 MACHINE = "web-1"
 AT_THE_START = ("agent.after_take_up", "agent.before_take_up", "hosts.boot.written")
@@ -24,6 +28,7 @@ EVERY_GRANT = "/api/v1/grants?limit=200&" + "&".join(f"state={state}" for state 
 SHORT, LONG = 2, 60
 """Seconds that grants last: those which expire in the story, and those which are still open when it ends."""
 
+_HEADS = '[record]\nheads_file = "{}/heads.jsonl"\n'
 _GRACE = 0.05
 """Seconds after its end at which a port has to be shut. The kernel shuts up to 4 ms before it."""
 
@@ -41,7 +46,7 @@ def installation(armed: Path, network: Network, failpoint: str = "") -> Jitgate:
     environment = {"JITGATE_FAILPOINT_WHILE": str(armed), "JITGATE_FAILPOINT_LOG": str(armed.with_name("reached"))}
     if failpoint:
         environment["JITGATE_FAILPOINT"] = failpoint
-    return Jitgate(armed.parent, {MACHINE: network.host.name}, environment)
+    return Jitgate(armed.parent, {MACHINE: network.host.name}, environment, settings=_HEADS.format(armed.parent))
 
 
 def tell(jitgate: Jitgate) -> Told:
@@ -161,6 +166,21 @@ def _assert_recorded(jitgate: Jitgate, listed: dict[str, dict[str, Any]]) -> Non
     assert set(listed) <= asked, "a grant that nobody is on record as having asked for"
     shut = {event["properties"]["grant"] for event in jitgate.activity("grants/closed")}
     assert {uid for uid, grant in listed.items() if grant["state"] == "closed"} <= shut
+    _assert_sealed(jitgate)
+
+
+def _assert_sealed(jitgate: Jitgate) -> None:
+    """The record is sound, and it is the one whose heads were kept elsewhere, a death or not."""
+    kept = jitgate.directory / "heads.jsonl"
+    with jitgate.client() as client:
+        lines = client.get("/api/v1/activity/export?format=sealed").content.splitlines()
+    trusted = (jitgate.directory / PUBLIC_FILE).read_text().split()
+    heads = [found for line in kept.read_bytes().splitlines() if (found := read_sealed_head(line))]
+    assert heads, "no head was kept"
+    known = {head.number: head.digest for head, _ in heads}
+    finding = Verifier(lambda key, body, by: key in trusted and is_signed(key, PURPOSE, body, by), known).verify(lines)
+    assert finding.is_sound, finding.faults
+    assert finding.events
 
 
 def _seconds_until(moment: datetime) -> float:

@@ -63,7 +63,6 @@ async def running(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     """The house's reconciler, running. It looks again after milliseconds where it would after a second."""
     monkeypatch.setattr(loop, "_LONGEST_WAIT", 0.005)
     monkeypatch.setattr(loop, "_PAUSE", 0.02)
-    monkeypatch.setattr(loop, "_SEAL_EVERY", 0.005)
     with structlog.testing.capture_logs() as told:
         before = await house.generation("web-1")
         task = asyncio.create_task(house.reconciler.run())

@@ -218,12 +218,6 @@ async def test_stopping_lets_the_pass_under_way_end(
     assert (await house.grant(asked.grants[0].grant.uid)).state is State.OPEN
 
 
-async def test_the_record_is_sealed_while_it_runs(house: House, running: Running) -> None:
-    await house.put(part("web-1"))
-    await running.wait(timedelta(seconds=10), timedelta(seconds=1))
-    assert [event.sequence for event in await house.events()] == list(range(1, len(await house.events()) + 1))
-
-
 async def test_a_scope_of_another_replicas_connector_costs_nothing(house: House, running: Running) -> None:
     await house.store.write(lambda tx: scopes.make_known(tx, "else/where", "elsewhere"))
     await running.wait()

@@ -6,6 +6,7 @@ from tests.house import HERE, HOUR, START, House, lasting, part
 from jitgate.audit import Operation
 from jitgate.core.errors import Forbidden, Invalid, Refused
 from jitgate.service import activity, grants
+from jitgate.service.activity import Selection
 
 
 async def test_a_port_opened_and_shut_is_told_step_by_step(house: House) -> None:
@@ -67,7 +68,7 @@ async def test_an_export_is_whole_in_order_and_on_record(house: House, monkeypat
     monkeypatch.setattr(activity, "_PAGE", 2)
     await house.enable("web-1")
     before = [event.id for event in await house.events()]
-    exported = [event async for event in activity.export_activity(house.service, house.alice)]
+    exported = [event async for page in activity.export_activity(house.service, house.alice) for event in page]
     assert [event.id for event in exported[:-1]] == before
     assert exported[-1].operation == Operation.ACTIVITY_EXPORT
 
@@ -77,25 +78,30 @@ async def test_the_record_is_narrowed_by_time_operation_and_resource(house: Hous
     await house.open("web-1", span=lasting("1h"))
     await house.pass_time(HOUR)
     listing = activity.list_activity
-    late = await listing(house.service, house.alice, since=START + HOUR)
-    early = await listing(house.service, house.alice, until=START + HOUR)
+    late = await listing(house.service, house.alice, Selection(since=START + HOUR))
+    early = await listing(house.service, house.alice, Selection(until=START + HOUR))
     assert {event.at for event in late.items} == {START + HOUR}
     assert {event.at for event in early.items} == {START}
-    opened = await listing(house.service, house.alice, operation=str(Operation.GRANT_OPEN))
+    opened = await listing(house.service, house.alice, Selection(operation=str(Operation.GRANT_OPEN)))
     assert len(opened.items) == 1
-    other = await listing(house.service, house.alice, resource=house.machine("web-2").id)
+    mine = await listing(house.service, house.alice, Selection(person="ALICE"))
+    assert {event.caller for event in mine.items} == {"alice"}
+    itself = await listing(house.service, house.alice, Selection(person="jitgate", outcome="Started"))
+    assert {(event.caller, event.outcome) for event in itself.items} == {("jitgate", "Started")}
+    assert not (await listing(house.service, house.alice, Selection(person="nobody"))).items
+    other = await listing(house.service, house.alice, Selection(resource=house.machine("web-2").id))
     assert {event.resource for event in other.items} == {house.machine("web-2").id}
 
 
 async def test_what_a_firewall_did_is_found_by_its_name(house: House) -> None:
     await house.enable("web-1")
     await house.open("web-1")
-    page = await activity.list_activity(house.service, house.alice, resource="memory/web-1")
+    page = await activity.list_activity(house.service, house.alice, Selection(resource="memory/web-1"))
     assert {event.operation for event in page.items} == {Operation.FIREWALL_APPLY}
     group = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/jitgate"
     local = await house.add_asker("local", "Auditor", group)
     with pytest.raises(Forbidden):
-        await activity.list_activity(house.service, local, resource="memory/web-1")
+        await activity.list_activity(house.service, local, Selection(resource="memory/web-1"))
 
 
 async def test_who_may_not_read_the_record_reads_none_of_it(house: House) -> None:
@@ -103,7 +109,7 @@ async def test_who_may_not_read_the_record_reads_none_of_it(house: House) -> Non
     with pytest.raises(Forbidden):
         await activity.list_activity(house.service, requester)
     with pytest.raises(Forbidden):
-        _ = [event async for event in activity.export_activity(house.service, requester)]
+        _ = [page async for page in activity.export_activity(house.service, requester)]
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "1" * 30, "١"])

@@ -26,6 +26,7 @@ from jitgate.core.decide import Allowed, Denied, NeedsApproval
 from jitgate.core.errors import Forbidden, Invalid, NotFound, Refused
 from jitgate.core.guardrail import Guardrail, Limits, Selector
 from jitgate.service import activity, guardrails, policies, requests
+from jitgate.service.activity import Selection
 
 
 async def test_who_may_ask_under_one_policy_cannot_tell_which_other_machines_exist(house: House) -> None:
@@ -398,7 +399,8 @@ async def test_every_request_is_on_record_once_for_each_machine(house: House) ->
     accepted = [event for event in await house.events(Operation.REQUEST) if event.outcome == "Accepted"]
     assert [event.resource for event in accepted] == [house.machine("web-1").id, house.machine("web-2").id]
     assert {event.properties["request"] for event in accepted} == {made.uid}
-    page = await activity.list_activity(house.service, house.alice, resource=house.machine("web-1").id.upper())
+    wanted = Selection(resource=house.machine("web-1").id.upper())
+    page = await activity.list_activity(house.service, house.alice, wanted)
     assert accepted[0] in page.items
 
 

@@ -10,9 +10,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from jitgate.clock import ManualClock
-from jitgate.store import activity
+from jitgate.core.record import Head
+from jitgate.store import activity, heads
 from jitgate.store.activity import Entry, Filter
 from jitgate.store.database import Store, Tx
+from jitgate.store.heads import Sealed
 
 
 def append(store: Store, *resources: str, **other: Any) -> None:
@@ -28,6 +30,20 @@ def append(store: Store, *resources: str, **other: Any) -> None:
         return {**values, **place, "properties": {"n": 1}, **other}
 
     store.write_now(lambda tx: activity.append(tx, [row(tx, resource) for resource in resources]))
+
+
+def seal(store: Store, count: int) -> None:
+    """Number the first events, under a head."""
+    last = store.read_now(heads.last)
+    first = last.head.last + 1 if last else 1
+    number = last.head.number + 1 if last else 1
+
+    def work(tx: Tx) -> None:
+        ids = [entry.id for entry in heads.unsealed(tx, first - 1, count)]
+        head = Head(number, first, len(ids), "0" * 64, "0" * 64, tx.now, "key")
+        heads.add(tx, Sealed(head, "signature"), ids)
+
+    store.write_now(work)
 
 
 def found(store: Store, **wanted: Any) -> list[str]:
@@ -80,16 +96,6 @@ def test_entries_are_found_by_their_time_with_its_start_and_without_its_end(stor
     assert found(store, since=start, until=start) == []
 
 
-def test_sequence_numbers_have_no_gap_and_follow_the_order_of_writing(store: Store) -> None:
-    append(store, "/a", "/b", "/c")
-    assert store.write_now(lambda tx: activity.give_sequence(tx, 2)) == [1, 2]
-    append(store, "/d")
-    assert store.write_now(lambda tx: activity.give_sequence(tx, 10)) == [3, 4]
-    assert store.write_now(lambda tx: activity.give_sequence(tx, 10)) == []
-    entries = store.read_now(lambda tx: activity.oldest(tx))
-    assert [(entry.sequence, entry.resource) for entry in entries] == [(1, "/a"), (2, "/b"), (3, "/c"), (4, "/d")]
-
-
 @pytest.mark.parametrize(
     "statement",
     [
@@ -103,7 +109,7 @@ def test_sequence_numbers_have_no_gap_and_follow_the_order_of_writing(store: Sto
 )
 def test_the_database_refuses_to_change_what_is_on_record(store: Store, statement: str) -> None:
     append(store, "/a", "/b")
-    store.write_now(lambda tx: activity.give_sequence(tx, 1))
+    seal(store, 1)
     before = store.read_now(lambda tx: activity.oldest(tx))
     with pytest.raises(IntegrityError, match="append-only"):
         store.write_now(lambda tx: tx.execute(text(statement)))
@@ -112,9 +118,41 @@ def test_the_database_refuses_to_change_what_is_on_record(store: Store, statemen
 
 def test_every_column_of_the_record_is_protected(store: Store) -> None:
     append(store, "/a")
-    store.write_now(lambda tx: activity.give_sequence(tx, 1))
+    seal(store, 1)
     columns = store.read_now(lambda tx: [row.name for row in tx.execute(text("PRAGMA table_info(activity)"))])
     assert len(columns) == 13
     for column in columns:
         with pytest.raises(IntegrityError, match="append-only"):
             store.write_now(methodcaller("execute", text(f"UPDATE activity SET {column} = {column}")))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE activity_head SET root = '1'",
+        "UPDATE activity_head SET signature = 'x'",
+        "UPDATE activity_head SET number = 7",
+        "DELETE FROM activity_head",
+        "DELETE FROM activity WHERE sequence = 1",
+    ],
+)
+def test_the_database_refuses_to_change_what_is_sealed(store: Store, statement: str) -> None:
+    append(store, "/a")
+    seal(store, 1)
+    with pytest.raises(IntegrityError, match="append-only"):
+        store.write_now(lambda tx: tx.execute(text(statement)))
+
+
+def test_only_whole_batches_go_and_only_where_their_head_says_so(store: Store, clock: ManualClock) -> None:
+    append(store, "/a", "/b", "/c")
+    seal(store, 2)
+    clock.advance(timedelta(days=1))
+    seal(store, 1)
+    gone = store.write_now(lambda tx: heads.expire(tx, tx.now, 10))
+    assert gone is not None
+    assert (gone.head.number, gone.head.last) == (1, 2)
+    assert [entry.sequence for entry in store.read_now(activity.oldest)] == [3]
+    assert [one.expired_at is None for one in store.read_now(heads.page)] == [False, True]
+    assert store.write_now(lambda tx: heads.expire(tx, tx.now, 10)) is None
+    with pytest.raises(IntegrityError, match="append-only"):
+        store.write_now(lambda tx: tx.execute(text("DELETE FROM activity")))

@@ -1,5 +1,6 @@
 """The way of a database to the newest revision."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,43 @@ def test_a_database_that_another_process_holds_is_unavailable_not_broken(
         other.exec_driver_sql("ROLLBACK")
     engine.dispose()
     Store.open(url, clock).close()
+
+
+def test_what_stood_before_the_history_is_its_beginning(
+    url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = migrations_upgrade.__globals__
+    with monkeypatch.context() as at_that_time:
+        up = module["command"].upgrade
+        at_that_time.setattr(module["command"], "upgrade", lambda config, _to: up(config, "0004"))
+        at_that_time.setitem(module, "differences", lambda _connection: [])
+        at_that_time.setitem(module, "head", lambda: "0004")
+        Store.open(url, clock).close()
+    execute(url, "INSERT INTO principal VALUES ('u', 'ann', 'ann', 'user', 5, 9)")
+    execute(url, "INSERT INTO principal VALUES ('g', 'ops', 'ops', 'group', 5, NULL)")
+    execute(url, "INSERT INTO group_member VALUES ('g', 'u', 6)")
+    execute(url, "INSERT INTO role_assignment VALUES ('a', 'g', 'r', '/', '/', '', 7, NULL)")
+    execute(url, "INSERT INTO role_definition VALUES ('r', 'R', 'r', '', '[\"x\"]', '[]', '[]', 5, 8)")
+    execute(url, "INSERT INTO policy VALUES ('p', '/k', 's', 's', 'g', '/g', 'l', 'n', 'Basic', 1, 10)")
+    execute(url, "INSERT INTO policy_machine VALUES ('p', 0, 'M', 'm', NULL, 0, '[{\"number\": 22}]')")
+    execute(url, "INSERT INTO guardrail VALUES ('e', 'E', '{\"limits\": {}}', 11, 'u')")
+    Store.open(url, clock).close()
+    engine = engine_of(url)
+    with engine.connect() as connection:
+        rows = connection.execute(text('SELECT kind, "key", at, body FROM history ORDER BY id')).all()
+    engine.dispose()
+    assert [(row.kind, row.key, row.at) for row in rows] == [
+        ("principal", "u", 5),
+        ("principal", "g", 5),
+        ("member", "g u", 6),
+        ("assignment", "a", 7),
+        ("role", "r", 8),
+        ("principal", "u", 9),
+        ("policy", "/k", 10),
+        ("guardrail", "e", 11),
+    ]
+    assert json.loads(rows[6].body)["machines"] == [{"id": "M", "ports": [{"number": 22}]}]
+    assert json.loads(rows[5].body)["disabled"]
 
 
 def definitions(connection: Connection) -> dict[str, str]:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Delete, Engine, Select, Update, create_engine
 from jitgate.store.prepared import Prepared
 from jitgate.store.schema import metadata
 
-MODULES = ("activity", "grants", "lease", "machines", "requests", "scopes")
-GROWING = "grants|grant_key|request|activity"
+MODULES = ("activity", "grants", "heads", "lease", "machines", "requests", "scopes")
+GROWING = "grants|grant_key|request|activity|activity_head"
 """The tables that grow with use."""
 PARTS = {"requests._joined"}
 """No statements of their own."""

@@ -8,6 +8,7 @@ import pytest
 
 from jitgate import config
 from jitgate.config import Host
+from jitgate.config.table import SyslogAddress
 from jitgate.config.template import FIRST_TEXT
 from jitgate.core.errors import Invalid
 from jitgate.core.prefixes import Prefix
@@ -35,7 +36,7 @@ def test_the_file_of_the_first_start_shows_every_setting_with_its_default() -> N
     ]
     text = "\n".join(line for line in shown if line.startswith("[") or line.partition(" = ")[0].isidentifier())
     tables = tomllib.loads(text)
-    assert set(tables) == {"installation", "server", "access", "store", "host"}
+    assert set(tables) == {"installation", "server", "access", "record", "store", "host"}
     settings = config.parse(text.replace('url = "', '# url = "'), "here")
     defaults = config.parse("", "here")
     assert settings.server == defaults.server
@@ -54,6 +55,11 @@ def test_everything_that_can_be_chosen_arrives() -> None:
         [access]
         history_days = 7
         longest_access = "8h"
+        [record]
+        retention_days = 400
+        heads_file = "/mnt/heads.jsonl"
+        heads_webhook = "https://example.org/heads"
+        heads_syslog = "udp://[2001:db8::1]:514"
         [store]
         url = "sqlite:////data/jitgate.db"
         [[host]]
@@ -71,6 +77,10 @@ def test_everything_that_can_be_chosen_arrives() -> None:
     assert settings.server.allowed_hosts == ("jit.example.org",)
     assert settings.access.history == timedelta(days=7)
     assert settings.access.longest_access == timedelta(hours=8)
+    assert settings.record.retention == timedelta(days=400)
+    assert settings.record.heads_file == Path("/mnt/heads.jsonl")
+    assert settings.record.heads_webhook == "https://example.org/heads"
+    assert settings.record.heads_syslog == SyslogAddress("udp", "2001:db8::1", 514)
     assert settings.hosts == (
         Host("web-1", "blue", (Prefix("192.0.2.10/32"), Prefix("2001:db8::/48")), ("203.0.113.5",), {"team": "web"}),
         Host("web-2"),
@@ -125,3 +135,22 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "jitgate.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(Invalid, match="UTF-8"):
         config.read(tmp_path / "jitgate.toml", "here")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "retention_days = 0",
+        'heads_file = "heads.jsonl"',
+        'heads_webhook = "http://example.org/"',
+        'heads_webhook = "https://"',
+        'heads_webhook = "https://user:secret@example.org/"',
+        'heads_webhook = "file:///etc/passwd"',
+        'heads_syslog = "192.0.2.1:514"',
+        'heads_syslog = "tcp://192.0.2.1:70000"',
+    ],
+)
+def test_heads_go_nowhere_but_where_it_is_meant(setting: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        config.parse(f"[record]\n{setting}\n", "here")
+    assert refused.value.reason.field == f"record.{setting.partition(' ')[0]}"

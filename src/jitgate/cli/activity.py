@@ -2,44 +2,59 @@
 
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jitgate.cli import completion, words
+from jitgate.cli import completion, sealed, words
 from jitgate.cli.exits import Usage
 from jitgate.cli.server import Json, path
-from jitgate.cli.session import TABLE, DataDirOption, OutputOption, Session, session
+from jitgate.cli.session import TABLE, DataDirOption, OutputOption, Session, failures, session
 from jitgate.cli.text import local
 
+app = typer.Typer(help="Show the record, newest first, export it, or check what was exported.")
 
+
+@app.callback(invoke_without_command=True)
 def activity(
+    context: typer.Context,
     since: Annotated[str | None, typer.Option(help="From when: 2h, 09:00, 2030-01-31.", metavar="WHEN")] = None,
     until: Annotated[str | None, typer.Option(help="Until when.", metavar="WHEN")] = None,
     machine: Annotated[str | None, typer.Option(help="About one machine.", autocompletion=completion.machines)] = None,
+    person: Annotated[str | None, typer.Option(help="What one principal did, by its name.", metavar="NAME")] = None,
     operation: Annotated[str | None, typer.Option(help="Only this, such as Jitgate.Access/grants/open.")] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help="Only this: Started, Accepted, Succeeded, Failed or Refused.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 50,
     csv: Annotated[bool, typer.Option("--csv", help="Export all of it, oldest first, as CSV.")] = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Export all of it, oldest first, a JSON object a line.")
     ] = False,
+    with_heads: Annotated[
+        bool, typer.Option("--sealed", help="Export it as --jsonl does, with the signed heads: for `activity verify`.")
+    ] = False,
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
 ) -> None:
     """Show the record, newest first, or export it. An export is on record, too."""
+    if context.invoked_subcommand is not None:
+        return
     with session(output, data_dir) as s:
-        if csv and jsonl:
-            raise Usage("--csv and --jsonl exclude each other. Give one of them.")
+        if csv + jsonl + with_heads > 1:
+            raise Usage("--csv, --jsonl and --sealed exclude each other. Give one of them.")
         now = datetime.now().astimezone()
-        resource = s.server.get(path("machines", machine))["id"] if machine else None
         query = {
             "since": words.since(since, now),
             "until": words.since(until, now),
-            "resource": resource,
+            "resource": s.server.get(path("machines", machine))["id"] if machine else None,
             "operation": operation,
+            "person": person,
+            "outcome": outcome.capitalize() if outcome else None,
         }
-        if csv or jsonl:
-            _export(s, {**query, "format": "csv" if csv else "jsonl"})
+        if csv or jsonl or with_heads:
+            export(s, "/activity/export", **query, format="csv" if csv else "jsonl" if jsonl else "sealed")
             return
         found = list(s.server.pages("/activity", most=limit, **query))
         if not s.screen.data(found):
@@ -47,8 +62,45 @@ def activity(
             s.screen.table(columns, map(_row, found), empty="Nothing is on record for this.")
 
 
-def _export(s: Session, query: dict[str, str | None]) -> None:
-    with s.server.stream("/activity/export", **query) as pieces:
+@app.command()
+def verify(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What --sealed exported; - for standard input.")],
+    key: Annotated[
+        list[Path] | None,
+        typer.Option("--key", help="A file of public keys to trust; without it, record.pub of the data directory."),
+    ] = None,
+    heads: Annotated[
+        list[Path] | None,
+        typer.Option("--heads", help="Heads that were kept elsewhere: the file must agree with them."),
+    ] = None,
+    part: Annotated[
+        bool, typer.Option("--part", help="Let the file leave out events; those in it must prove their place.")
+    ] = False,
+    output: OutputOption = TABLE,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Check an export against its signed heads, without a server: is anything changed, missing, added or moved?"""
+    with failures(output) as screen:
+        finding = sealed.verify(file, sealed.read_keys(key or [], data_dir), heads or [], part=part)
+        if not screen.data(sealed.as_json(finding)):
+            typer.echo(sealed.as_text(finding))
+        sealed.check_sound(finding)
+
+
+@app.command("heads")
+def list_heads(
+    after: Annotated[int, typer.Option("--after", min=0, help="Only those after this number.")] = 0,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print the signed heads, a line each, oldest first: to be kept where this server cannot reach."""
+    with session(TABLE, data_dir) as s:
+        for head in s.server.pages("/activity/heads", start=str(after) if after else None):
+            typer.echo(head["line"])
+
+
+def export(s: Session, where: str, **query: str | None) -> None:
+    """A long answer, to standard output as it comes."""
+    with s.server.stream(where, **query) as pieces:
         for piece in pieces:
             sys.stdout.buffer.write(piece)
     sys.stdout.flush()

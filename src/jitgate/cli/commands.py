@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from jitgate import __version__
-from jitgate.cli import guardrails, machines, policies, secrets, tokens
-from jitgate.cli.activity import activity
+from jitgate.cli import activity, guardrails, machines, policies, secrets, tokens
 from jitgate.cli.grants import done, extend, ls, move, shorten
 from jitgate.cli.machines import disable, enable
 from jitgate.cli.open import OpenCommand, open_ports
@@ -60,5 +59,5 @@ principal = typer.Typer(help="Who can be given rights.", no_args_is_help=True)
 principal.add_typer(secrets.app, name="secret")
 app.add_typer(principal, name="principal", rich_help_panel=IDENTITY)
 app.add_typer(tokens.app, name="token", rich_help_panel=IDENTITY)
-app.command(rich_help_panel=RECORD)(activity)
+app.add_typer(activity.app, name="activity", rich_help_panel=RECORD)
 app.command(rich_help_panel=RECORD)(whoami)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import typer
 
@@ -35,7 +36,7 @@ def _beginning(incomplete: str, words: Iterable[str]) -> list[str]:
     return [word for word in words if word.casefold().startswith(incomplete.casefold())]
 
 
-def _items(ctx: typer.Context, path: str, **query: object) -> list[dict[str, str]]:
+def _items(ctx: typer.Context, path: str, **query: Any) -> list[dict[str, str]]:
     """A list from the server; nothing if it cannot be had, since a shell has no place for a message."""
     try:
         with Server(find_place(ctx.params.get("data_dir"), os.environ)) as server:

@@ -96,7 +96,7 @@ def _has_port(parts: SplitResult) -> bool:
 
 
 def _find_directory(named: Path | None, environ: Mapping[str, str]) -> Path:
-    looked_at = list(_directories(named, environ))
+    looked_at = list(data_directories(named, environ))
     for directory in looked_at:
         if _holds_server(directory):
             return directory
@@ -106,7 +106,8 @@ def _find_directory(named: Path | None, environ: Mapping[str, str]) -> Path:
     )
 
 
-def _directories(named: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
+def data_directories(named: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Where the server on this machine may keep its data."""
     if named is not None:
         yield named
         return

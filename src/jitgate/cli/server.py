@@ -70,9 +70,9 @@ class Server:
         """Remove what is at a path."""
         return self._ask("DELETE", path, {})
 
-    def pages(self, path: str, *, most: int | None = None, **query: Any) -> Iterator[Json]:
-        """The items of a list, page by page; at most so many."""
-        after: str | None = None
+    def pages(self, path: str, *, most: int | None = None, start: str | None = None, **query: Any) -> Iterator[Json]:
+        """The items of a list, page by page, from a page's `after` on; at most so many."""
+        after = start
         seen = 0
         while True:
             left = PAGE if most is None else min(PAGE, most - seen)

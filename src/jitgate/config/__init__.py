@@ -10,11 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from jitgate.config.table import (
+    SyslogAddress,
     Table,
+    read_absolute_path,
     read_addresses,
+    read_https,
     read_longest_access,
     read_namespace,
     read_prefixes,
+    read_syslog,
     read_tags,
     read_text,
     read_texts,
@@ -27,6 +31,7 @@ from jitgate.core.resource_id import check_name, check_resource_group, check_sub
 
 LARGEST_BODY = 512 * 1024
 _MOST_HISTORY_DAYS = 3650
+_MOST_RETENTION_DAYS = 36500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,20 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """How long the record is kept, and where its signed heads are sent.
+
+    `retention`  None: events are kept for ever
+    `heads_file`, `heads_webhook`, `heads_syslog`  None: not sent there
+    """
+
+    retention: timedelta | None = None
+    heads_file: Path | None = None
+    heads_webhook: str | None = None
+    heads_syslog: SyslogAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """`url`: None for the SQLite file in the data directory."""
 
@@ -90,6 +109,7 @@ class Config:
     installation: Installation = field(default_factory=Installation)
     server: Server = field(default_factory=Server)
     access: Access = field(default_factory=Access)
+    record: Record = field(default_factory=Record)
     store: Store = field(default_factory=Store)
 
 
@@ -119,6 +139,7 @@ def parse(text: str, this_machine: str) -> Config:
         installation=_installation(table.table("installation")),
         server=_server(table.table("server")),
         access=_access(table.table("access")),
+        record=_record(table.table("record")),
         store=_store(table.table("store")),
     )
     table.finish()
@@ -155,6 +176,18 @@ def _access(table: Table) -> Access:
             days=table.take("history_days", 30, lambda value, path: read_whole(value, path, 1, _MOST_HISTORY_DAYS))
         ),
         longest_access=table.take("longest_access", LONGEST_ACCESS, read_longest_access),
+    )
+    table.finish()
+    return found
+
+
+def _record(table: Table) -> Record:
+    days = table.take("retention_days", None, lambda value, path: read_whole(value, path, 1, _MOST_RETENTION_DAYS))
+    found = Record(
+        retention=None if days is None else timedelta(days=days),
+        heads_file=table.take("heads_file", None, read_absolute_path),
+        heads_webhook=table.take("heads_webhook", None, read_https),
+        heads_syslog=table.take("heads_syslog", None, read_syslog),
     )
     table.finish()
     return found

@@ -1,9 +1,13 @@
 """Reading TOML: each setting once, with a message that names it; and no setting that nobody asked for."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from jitgate.core import duration, prefixes
 from jitgate.core.errors import Invalid
@@ -13,7 +17,18 @@ from jitgate.core.prefixes import Prefix
 MOST_ACCESS = timedelta(days=30)
 _NAMESPACE = re.compile(r"\w[\w.-]{0,62}", re.ASCII)
 
+_SYSLOG = re.compile(r"(?P<way>udp|tcp)://(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+):(?P<port>\d{1,5})", re.ASCII)
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SyslogAddress:
+    """Where a syslog server listens. `way` is udp or tcp."""
+
+    way: str
+    host: str
+    port: int
 
 
 class Table:
@@ -112,3 +127,39 @@ def read_longest_access(value: Any, path: str) -> timedelta:
     if not SHORTEST_ACCESS <= length <= MOST_ACCESS:
         raise Invalid(path, f"{value} is not accepted", allowed='"5m" to "30d"')
     return length
+
+
+def read_absolute_path(value: Any, path: str) -> Path:
+    found = Path(read_text(value, path))
+    if not found.is_absolute():
+        raise Invalid(path, f"{value!r:.80} depends on where jitgate is started", allowed="a path that begins with /")
+    return found
+
+
+def read_https(value: Any, path: str) -> str:
+    """A URL that nobody on the way can read or answer for; plain HTTP only to this very machine."""
+    text = read_text(value, path)
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    plain = parts.scheme == "http" and _is_loopback(parts.hostname or "")
+    if not parts.hostname or not (parts.scheme == "https" or plain) or parts.username or parts.fragment:
+        raise Invalid(path, f"{text!r:.80} is not accepted", allowed="https://HOST/PATH")
+    return text
+
+
+def read_syslog(value: Any, path: str) -> SyslogAddress:
+    text = read_text(value, path)
+    found = _SYSLOG.fullmatch(text)
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise Invalid(path, f"{text!r:.80} is not accepted", allowed="udp://HOST:PORT or tcp://HOST:PORT")
+    return SyslogAddress(found["way"], found["host"].strip("[]"), int(found["port"]))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

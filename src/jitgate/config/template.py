@@ -23,6 +23,15 @@ FIRST_TEXT = """\
 # The longest access that a policy may allow, 5m to 30d.
 # longest_access = "24h"
 
+[record]
+# How many days events stay on record. Without it: for ever. Their signed heads always stay.
+# retention_days = 400
+# Where the signed heads of the record are sent as well: a file on another machine's disk, a receiver of HTTP posts,
+# a syslog server. Kept there, they show what was cut off or rewritten here.
+# heads_file = "/mnt/worm/jitgate-heads.jsonl"
+# heads_webhook = "https://example.org/jitgate-heads"
+# heads_syslog = "tcp://192.0.2.10:601"
+
 [store]
 # Where the records are: the file jitgate.db beside this one, unless a URL is given.
 # url = "postgresql+psycopg://…"

@@ -13,7 +13,11 @@ import uvicorn
 
 from jitgate import audit, telemetry
 from jitgate.audit import Event, Operation, Outcome
+from jitgate.audit.courier import Courier
+from jitgate.audit.outlets import FileOutlet, Outlet, SyslogOutlet, WebhookOutlet
+from jitgate.audit.sealer import Sealer
 from jitgate.clock import SystemClock
+from jitgate.config import Record
 from jitgate.connectors.hosts import connector
 from jitgate.connectors.hosts.connector import HostsConnector, Told
 from jitgate.core import prefixes
@@ -28,7 +32,7 @@ from jitgate.reconcile import Reconciler
 from jitgate.service.base import Service, Settings
 from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Account
-from jitgate.trust import certificates
+from jitgate.trust import certificates, record_key
 from jitgate.trust.certificates import LOOPBACK, Certificates
 from jitgate.web.app import create_app
 
@@ -65,6 +69,7 @@ class House:
         self._clock = SystemClock()
         self._names = _names(listening.getsockname()[0], self._settings.server.allowed_hosts)
         self._certificates = self._ensure_certificates()
+        self._record_key = record_key.ensure(self._directory.path)
         self._store = Store.open(self._directory.database_url(self._settings), self._clock)
 
     def serve(self, control: socket.socket) -> None:
@@ -89,12 +94,16 @@ class House:
         hosts = self._hosts(service.settings, events)
         replica = directory.replica_name(self._directory)
         reconciler = Reconciler(self._store, self._clock, {connector.NAME: hosts}, owner=replica)
+        sealer = Sealer(self._store, self._record_key, replica, self._settings.record.retention)
+        courier = Courier(self._store, replica, _outlets(self._settings.record))
         serving = asyncio.Event()
         web = self._web(service, serving.set)
         async with asyncio.TaskGroup() as tasks:
             reconciling = tasks.create_task(reconciler.run())
             aside = [
                 tasks.create_task(events.look_regularly()),
+                tasks.create_task(sealer.run()),
+                tasks.create_task(courier.run()),
                 tasks.create_task(self._renew_certificates(web.config)),
                 tasks.create_task(_take_links(control, hosts, web)),
                 tasks.create_task(_say_ready(control, serving, events)),
@@ -150,6 +159,19 @@ class House:
             if renewed.renewed and config.ssl is not None:
                 config.ssl.load_cert_chain(renewed.server)
                 _log.info("the server's certificate was renewed", expires=str(renewed.expires_at))
+
+
+def _outlets(chosen: Record) -> list[Outlet]:
+    """Where heads of the record are sent, besides staying in the database."""
+    outlets: list[Outlet] = []
+    if chosen.heads_file is not None:
+        outlets.append(FileOutlet(chosen.heads_file))
+    if chosen.heads_webhook is not None:
+        outlets.append(WebhookOutlet(chosen.heads_webhook))
+    if chosen.heads_syslog is not None:
+        place = chosen.heads_syslog
+        outlets.append(SyslogOutlet(place.way, place.host, place.port))
+    return outlets
 
 
 async def _take_links(control: socket.socket, hosts: HostsConnector, web: WebServer) -> None:

@@ -46,11 +46,15 @@ def run() -> None:
 
 
 def _writable(opened: DataDirectory) -> set[Path]:
-    """The data directory, and the one that the database is in."""
-    url = urlsplit(opened.database_url(directory.read_settings(opened)))
-    if not url.scheme.startswith("sqlite"):
-        return {opened.path}
-    return {opened.path, Path(url.path.removeprefix("/")).absolute().parent}
+    """The data directory, the one that the database is in, and the one that heads of the record are kept in."""
+    settings = directory.read_settings(opened)
+    url = urlsplit(opened.database_url(settings))
+    found = {opened.path}
+    if url.scheme.startswith("sqlite"):
+        found.add(Path(url.path.removeprefix("/")).absolute().parent)
+    if settings.record.heads_file is not None:
+        found.add(settings.record.heads_file.parent)
+    return found
 
 
 if __name__ == "__main__":

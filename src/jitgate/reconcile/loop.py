@@ -10,7 +10,6 @@ from datetime import timedelta
 
 import structlog
 
-from jitgate import audit
 from jitgate.clock import Clock
 from jitgate.connectors.base import Connector, ConnectorError, Done, GenerationBehind, Outcome, Pending
 from jitgate.core.errors import Unavailable
@@ -25,7 +24,6 @@ LEASE_LENGTH = timedelta(seconds=30)
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 1.0
 _PAUSE = 1.0
 _MOST_SCOPES = 100
-_SEAL_EVERY = 0.5
 
 _log = structlog.get_logger(__name__)
 
@@ -56,13 +54,12 @@ class Reconciler:
     async def run(self) -> None:
         """Reconcile until stopped. Begins with a sweep of everything."""
         await self._persist(lambda tx: scopes.all_due(tx, self._connectors))
-        tasks = [asyncio.create_task(self._look()), asyncio.create_task(self._seal())]
+        looking = asyncio.create_task(self._look())
         try:
             await self._stopping.wait()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, *self._running.values(), return_exceptions=True)
+            looking.cancel()
+            await asyncio.gather(looking, *self._running.values(), return_exceptions=True)
 
     def stop(self) -> None:
         """Let the passes under way end, and no others begin. `run` returns when they have."""
@@ -183,11 +180,6 @@ class Reconciler:
             record.pending(tx, begun, outcome, self._owner)
 
     # --- besides ------------------------------------------------------------------------------------
-
-    async def _seal(self) -> None:
-        while True:
-            await asyncio.sleep(_SEAL_EVERY)
-            await self._persist(lambda tx: audit.seal(tx))
 
     async def _persist(self, work: Callable[[Tx], object]) -> None:
         while not self._stopping.is_set():

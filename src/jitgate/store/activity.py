@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, func, insert, select
 
 from jitgate.core.resource_id import key
 from jitgate.store.database import Tx
@@ -44,6 +44,8 @@ class Filter:
     `until`     before this moment
     `resource`  about exactly this
     `within`    about anything at or below this scope path
+    `principal` by uid; `caller`: by name, in any case of ASCII letters
+    `provider`  operations of this resource provider, such as Microsoft.Security
     """
 
     since: datetime | None = None
@@ -51,8 +53,11 @@ class Filter:
     resource: str | None = None
     within: str | None = None
     principal: str | None = None
+    caller: str | None = None
     operation: str | None = None
+    outcome: str | None = None
     correlation: str | None = None
+    provider: str | None = None
 
 
 ALL = Filter()
@@ -66,48 +71,39 @@ def append(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def newest(tx: Tx, wanted: Filter = ALL, *, before: int | None = None, most: int = 100) -> list[Entry]:
     """Entries, newest first, continuing before an id."""
-    statement = select(activity).where(*_conditions(wanted))
+    statement = select(activity).where(*conditions(wanted))
     if before is not None:
         statement = statement.where(activity.c.id < before)
-    return [_entry(row) for row in tx.execute(statement.order_by(activity.c.id.desc()).limit(most))]
+    return [entry(row) for row in tx.execute(statement.order_by(activity.c.id.desc()).limit(most))]
 
 
 def oldest(tx: Tx, wanted: Filter = ALL, *, after: int = 0, most: int = 1000) -> list[Entry]:
     """Entries, oldest first, continuing after an id: page by page, an export of any length."""
-    statement = select(activity).where(*_conditions(wanted), activity.c.id > after)
-    return [_entry(row) for row in tx.execute(statement.order_by(activity.c.id).limit(most))]
+    statement = select(activity).where(*conditions(wanted), activity.c.id > after)
+    return [entry(row) for row in tx.execute(statement.order_by(activity.c.id).limit(most))]
 
 
-def give_sequence(tx: Tx, most: int) -> list[int]:
-    """Number the next entries that have no sequence yet; returns the numbers. For one sealer at a time."""
-    unsealed = [row.id for row in tx.execute(_unsealed, {"most": most})]
-    if not unsealed:
-        return []
-    first = (tx.execute(_last_sequence).scalar() or 0) + 1
-    numbers = list(range(first, first + len(unsealed)))
-    tx.execute(_seal, [{"b_id": entry, "b_sequence": number} for entry, number in zip(unsealed, numbers, strict=True)])
-    return numbers
-
-
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    """What must hold of an entry; None for what may be anything."""
     columns = activity.c
-    found: list[ColumnElement[bool]] = []
-    if wanted.since is not None:
-        found.append(columns.at >= wanted.since)
-    if wanted.until is not None:
-        found.append(columns.at < wanted.until)
-    if wanted.resource is not None:
-        found.append(columns.resource_key == key(wanted.resource))
-    if wanted.within is not None:
-        found.append(_is_within(key(wanted.within).rstrip("/")))
-    for column, value in (
-        (columns.principal, wanted.principal),
-        (columns.operation, wanted.operation),
-        (columns.correlation, wanted.correlation),
-    ):
-        if value is not None:
-            found.append(column == value)
-    return found
+    found = [
+        None if wanted.since is None else columns.at >= wanted.since,
+        None if wanted.until is None else columns.at < wanted.until,
+        None if wanted.resource is None else columns.resource_key == key(wanted.resource),
+        None if wanted.within is None else _is_within(key(wanted.within).rstrip("/")),
+        None if wanted.caller is None else func.lower(columns.caller) == func.lower(wanted.caller),
+        None if wanted.provider is None else _is_of_provider(wanted.provider),
+        None if wanted.principal is None else columns.principal == wanted.principal,
+        None if wanted.operation is None else columns.operation == wanted.operation,
+        None if wanted.outcome is None else columns.outcome == wanted.outcome,
+        None if wanted.correlation is None else columns.correlation == wanted.correlation,
+    ]
+    return [condition for condition in found if condition is not None]
+
+
+def _is_of_provider(provider: str) -> ColumnElement[bool]:
+    start = provider + "/"
+    return func.lower(func.substr(activity.c.operation, 1, len(start))) == func.lower(start)
 
 
 def _is_within(scope: str) -> ColumnElement[bool]:
@@ -116,11 +112,9 @@ def _is_within(scope: str) -> ColumnElement[bool]:
     return below | (activity.c.resource_key == scope)
 
 
-def _entry(row: Row[Any]) -> Entry:
+def entry(row: Row[Any]) -> Entry:
+    """A row as an entry."""
     return Entry(**{name: getattr(row, name) for name in Entry.__slots__})
 
 
 _insert = Prepared(insert(activity), [name for name in activity.columns.keys() if name not in ("id", "sequence")])
-_unsealed = select(activity.c.id).where(activity.c.sequence.is_(None)).order_by(activity.c.id).limit(bindparam("most"))
-_last_sequence = select(func.max(activity.c.sequence))
-_seal = update(activity).where(activity.c.id == bindparam("b_id")).values(sequence=bindparam("b_sequence"))

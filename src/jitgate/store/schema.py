@@ -322,5 +322,78 @@ activity = Table(
     Index("ix_activity_at", "at"),
     Index("ix_activity_resource", "resource_key", "at"),
     Index("ix_activity_correlation", "correlation"),
+    Index("ix_activity_principal", "principal", "operation", "at"),
     sqlite_autoincrement=True,
+)
+
+# A signed head over each sealed batch of the activity (jitgate.core.record). Kept for ever.
+activity_head = Table(
+    "activity_head",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("first", BigInteger, nullable=False, unique=True),  # sequence of the batch's first event
+    Column("count", Integer, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("previous", Text, nullable=False),  # digest of the head before
+    Column("at", Instant, nullable=False),
+    Column("key", Text, nullable=False),  # public
+    Column("signature", Text, nullable=False),
+    Column("expired_at", Instant),  # when the batch's events went, as retention demands
+    Index("ix_activity_head_kept", "number", **_where("expired_at IS NULL")),
+)
+
+# Heads that were sent off-box: the last one, by outlet.
+head_delivery = Table(
+    "head_delivery",
+    metadata,
+    Column("outlet", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+# What one process at a time does for all.
+duty = Table(
+    "duty",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text),
+    Column("until", Instant),  # by the database's clock
+)
+
+# What stood when: each state of a policy, a guardrail, a role given. The last row at a moment is what held then.
+history = Table(
+    "history",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("principal", Text),  # uid of who changed it; NULL: jitgate itself
+    Column("caller", Text, nullable=False),
+    Column("body", JSON(none_as_null=True)),  # NULL: it was removed
+    Index("ix_history_key", "kind", "key", "id"),
+    sqlite_autoincrement=True,
+)
+
+plan = Table(
+    "plan",
+    metadata,
+    Column("scope_key", Text, primary_key=True),
+    Column("scope", Text, nullable=False),  # a subscription, or a machine
+    Column("tier", Text, nullable=False),
+    Column("sub_plan", Text),
+    Column("enforce", Boolean, nullable=False),
+    Column("trial_ends_at", Instant),
+    Column("enabled_at", Instant),
+    Column("extensions", JSON, nullable=False),
+)
+
+# Where just-in-time access is switched off: a subscription or a resource group.
+jit_disabled = Table(
+    "jit_disabled",
+    metadata,
+    Column("scope_key", Text, primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("disabled_at", Instant, nullable=False),
+    Column("disabled_by", Text, ForeignKey("principal.uid"), nullable=False),
 )

@@ -14,7 +14,15 @@ from jitgate.core.access import TRANSITIONS
 from jitgate.core.errors import JitgateError
 from jitgate.store.schema import grant_transition, metadata
 
-TRIGGERS = frozenset({"activity_is_never_changed", "activity_is_sealed_once", "activity_is_never_deleted"})
+TRIGGERS = frozenset(
+    {
+        "activity_is_never_changed",
+        "activity_is_sealed_once",
+        "activity_is_never_deleted",
+        "activity_head_is_never_changed",
+        "activity_head_is_never_deleted",
+    }
+)
 _LOCK = 0x6A697467
 """Any number that other users of the same PostgreSQL database do not lock by."""
 

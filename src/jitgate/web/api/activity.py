@@ -1,19 +1,21 @@
 """The record: every change, every refusal, and what the firewalls did."""
 
-import csv
-import io
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
+from jitgate import audit
+from jitgate.audit import Outcome
 from jitgate.service import activity
+from jitgate.service.activity import Selection
 from jitgate.store.activity import Entry
+from jitgate.store.heads import Sealed
+from jitgate.web.api import tables
 from jitgate.web.api.forms import After, Limit, Listing, Shown, Text, utc
 from jitgate.web.api.refusals import REFUSALS
 from jitgate.web.api.words import NativeRoute
@@ -23,10 +25,11 @@ router = APIRouter(prefix="/activity", tags=["activity"], route_class=NativeRout
 
 
 class Format(StrEnum):
-    """How an export is written."""
+    """How an export is written. `sealed`: the lines of `jsonl` with the signed heads, for `activity verify`."""
 
     CSV = "csv"
     JSONL = "jsonl"
+    SEALED = "sealed"
 
 
 class ShownEntry(Shown):
@@ -38,40 +41,58 @@ class ShownEntry(Shown):
     operation: str
     outcome: str
     caller: str
+    principal: str | None
+    credential: str | None
     address: str | None
     resource: str
     correlation: str
     properties: dict[str, Any]
 
 
-Since = Annotated[AwareDatetime | None, Query(description="From this moment on.")]
-Until = Annotated[AwareDatetime | None, Query(description="Before this moment.")]
-Resource = Annotated[Text | None, Query(description="About this id, and what lies below it.")]
-OperationQuery = Annotated[Text | None, Query(alias="operation", examples=["Jitgate.Access/grants/open"])]
+class ShownHead(Shown):
+    """A sealed head. `line`: what is signed, with its signature, as it stands in files."""
+
+    number: int
+    first: int
+    count: int
+    at_utc: datetime
+    line: str
+    events_expired_utc: datetime | None
+
+
+def _selection(
+    since: Annotated[AwareDatetime | None, Query(description="From this moment on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
+    resource: Annotated[Text | None, Query(description="About this id, and what lies below it.")] = None,
+    operation: Annotated[Text | None, Query(examples=["Jitgate.Access/grants/open"])] = None,
+    person: Annotated[Text | None, Query(description="What this principal did, by its name.")] = None,
+    outcome: Annotated[Outcome | None, Query()] = None,
+    correlation: Annotated[Text | None, Query(description="Lines that belong together.")] = None,
+) -> Selection:
+    return Selection(
+        since=_utc(since, "since"),
+        until=_utc(until, "until"),
+        resource=resource,
+        operation=operation,
+        person=person,
+        outcome=str(outcome) if outcome else None,
+        correlation=correlation,
+    )
+
+
+Wanted = Annotated[Selection, Depends(_selection)]
 
 
 @router.get("", summary="List activity")
 async def list_activity(
     service: CurrentService,
     asker: CurrentAsker,
-    since: Since = None,
-    until: Until = None,
-    resource: Resource = None,
-    operation: OperationQuery = None,
+    wanted: Wanted,
     limit: Annotated[Limit, Query()] = 100,
     after: Annotated[After, Query()] = None,
 ) -> Listing[ShownEntry]:
     """The record, newest first."""
-    page = await activity.list_activity(
-        service,
-        asker,
-        since=_utc(since, "since"),
-        until=_utc(until, "until"),
-        resource=resource,
-        operation=operation,
-        limit=limit,
-        after=after,
-    )
+    page = await activity.list_activity(service, asker, wanted, limit=limit, after=after)
     return Listing(items=[show(entry) for entry in page.items], after=page.after)
 
 
@@ -79,25 +100,28 @@ async def list_activity(
 async def export_activity(
     service: CurrentService,
     asker: CurrentAsker,
+    wanted: Wanted,
     form: Annotated[Format, Query(alias="format")] = Format.JSONL,
-    since: Since = None,
-    until: Until = None,
-    resource: Resource = None,
-    operation: OperationQuery = None,
 ) -> StreamingResponse:
     """The record, oldest first, of any length. That it was exported is on record too."""
-    entries = activity.export_activity(
-        service,
-        asker,
-        since=_utc(since, "since"),
-        until=_utc(until, "until"),
-        resource=resource,
-        operation=operation,
-    )
-    first = await anext(entries, None)
-    write, media_type = _WRITERS[form]
-    headers = {"Content-Disposition": f'attachment; filename="activity.{form}"'}
-    return StreamingResponse(write(_all(first, entries)), media_type=media_type, headers=headers)
+    if form is Format.SEALED:
+        return await tables.stream(_lines(activity.export_sealed(service, asker, wanted)), "activity.jsonl")
+    pages = activity.export_activity(service, asker, wanted)
+    if form is Format.JSONL:
+        return await tables.stream(_lines(_encoded(pages)), "activity.jsonl")
+    return await tables.stream(tables.csv(ShownEntry, _shown(pages)), "activity.csv")
+
+
+@router.get("/heads", summary="List sealed heads")
+async def list_heads(
+    service: CurrentService,
+    asker: CurrentAsker,
+    limit: Annotated[Limit, Query()] = 100,
+    after: Annotated[After, Query()] = None,
+) -> Listing[ShownHead]:
+    """The signed heads over the record, oldest first. Keep them elsewhere: they show later what was cut off."""
+    page = await activity.list_heads(service, asker, limit=limit, after=after)
+    return Listing(items=[_show_head(sealed) for sealed in page.items], after=page.after)
 
 
 def show(entry: Entry) -> ShownEntry:
@@ -109,6 +133,8 @@ def show(entry: Entry) -> ShownEntry:
         operation=entry.operation,
         outcome=entry.outcome,
         caller=entry.caller,
+        principal=entry.principal,
+        credential=entry.credential,
         address=entry.address,
         resource=entry.resource,
         correlation=entry.correlation,
@@ -116,46 +142,33 @@ def show(entry: Entry) -> ShownEntry:
     )
 
 
-async def _all(first: Entry | None, rest: AsyncIterator[Entry]) -> AsyncIterator[ShownEntry]:
-    """The first entry was fetched before the answer began, so that a refusal could still be one."""
-    if first is None:
-        return
-    yield show(first)
-    async for entry in rest:
-        yield show(entry)
+def _show_head(sealed: Sealed) -> ShownHead:
+    head = sealed.head
+    return ShownHead(
+        number=head.number,
+        first=head.first,
+        count=head.count,
+        at_utc=head.at,
+        line=sealed.line.decode(),
+        events_expired_utc=sealed.expired_at,
+    )
 
 
-async def _jsonl(entries: AsyncIterator[ShownEntry]) -> AsyncIterator[bytes]:
-    async for entry in entries:
-        yield entry.model_dump_json(by_alias=True).encode() + b"\n"
+async def _lines(pages: AsyncIterator[Sequence[bytes]]) -> AsyncIterator[bytes]:
+    async for page in pages:
+        yield b"".join(line + b"\n" for line in page)
 
 
-async def _csv(entries: AsyncIterator[ShownEntry]) -> AsyncIterator[bytes]:
-    yield _line([field.alias or name for name, field in ShownEntry.model_fields.items()])
-    async for entry in entries:
-        yield _line([_cell(value) for value in entry.model_dump(mode="json").values()])
+async def _encoded(pages: AsyncIterator[Sequence[Entry]]) -> AsyncIterator[Sequence[bytes]]:
+    """As they are sealed, byte for byte."""
+    async for page in pages:
+        yield [audit.line(entry) for entry in page]
 
 
-def _line(cells: list[str]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line).writerow(cells)
-    return line.getvalue().encode()
-
-
-def _cell(value: object) -> str:
-    """A value for a spreadsheet. What would be run as a formula there is made a text."""
-    if value is None:
-        return ""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if isinstance(value, dict) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+async def _shown(pages: AsyncIterator[Sequence[Entry]]) -> AsyncIterator[Sequence[ShownEntry]]:
+    async for page in pages:
+        yield [show(entry) for entry in page]
 
 
 def _utc(moment: datetime | None, field: str) -> datetime | None:
     return None if moment is None else utc(moment, field)
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_WRITERS: dict[Format, tuple[Callable[[AsyncIterator[ShownEntry]], AsyncIterator[bytes]], str]] = {
-    Format.CSV: (_csv, "text/csv; charset=utf-8"),
-    Format.JSONL: (_jsonl, "application/x-ndjson"),
-}

@@ -2,18 +2,21 @@
 
 What only touches the database is one event in the same transaction. A refusal is an event in a
 transaction of its own. An effect outside is an event before (`STARTED`) and one after. The record is
-append-only; one sealer gives every event its sequence number, which is also the order for readers that
-keep a cursor.
+append-only; one sealer (`jitgate.audit.sealer`) gives every event its sequence number, which is also the order for
+readers that keep a cursor, and seals it under a signed head.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from jitgate.core import resource_id, roles
+from jitgate.core import merkle, resource_id, roles
 from jitgate.core.errors import JitgateError
+from jitgate.core.record import encode, moment
 from jitgate.store import activity
+from jitgate.store.activity import Entry
 from jitgate.store.database import Tx
 
 
@@ -43,6 +46,7 @@ class Operation(StrEnum):
     MACHINE_FOUND = "Jitgate.Access/machines/found"
     MACHINE_REMOVED = "Jitgate.Access/machines/removed"
     ACTIVITY_EXPORT = "Jitgate.Access/activity/export/action"
+    ACTIVITY_EXPIRE = "Jitgate.Access/activity/expire"
     PRINCIPAL_CREATE = roles.WRITE_PRINCIPAL
     PRINCIPAL_DISABLE = roles.DISABLE_PRINCIPAL
     PRINCIPAL_ENABLE = "Jitgate.Access/principals/enable/action"
@@ -84,8 +88,26 @@ ITSELF = Actor()
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """What a host has said and signed with a key of its own: evidence that rests on the host, not on this server.
+
+    `signer`     the host's public key
+    `signature`  over `signed`, for the use that `purpose` names (`jitgate.trust.signatures`)
+    `signed`     the bytes, exactly as they came
+    """
+
+    signer: str
+    purpose: str
+    signature: str
+    signed: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the record. `resource` is an ARM id where there is one, else a scope or a name."""
+    """One line of the record. `resource` is an ARM id where there is one, else a scope or a name.
+
+    `proof` becomes ``properties.proof``, and is sealed like everything else.
+    """
 
     operation: Operation
     outcome: Outcome
@@ -93,6 +115,7 @@ class Event:
     actor: Actor = ITSELF
     correlation: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict)
+    proof: Proof | None = None
 
 
 def record(tx: Tx, events: Iterable[Event]) -> None:
@@ -109,9 +132,32 @@ def refusal(error: JitgateError) -> Mapping[str, Any]:
     }
 
 
-def seal(tx: Tx, most: int = 1000) -> Sequence[int]:
-    """Give the next events their sequence numbers; returns these. One sealer at a time, under a lease."""
-    return activity.give_sequence(tx, most)
+def line(entry: Entry) -> bytes:
+    """An event as it is sealed and exported: one line of ASCII JSON, without its newline.
+
+    Never changed: what was sealed in this form must be written in it for ever.
+    """
+    return encode(
+        {
+            "address": entry.address,
+            "caller": entry.caller,
+            "correlation": entry.correlation,
+            "credential": entry.credential,
+            "id": entry.id,
+            "operation": entry.operation,
+            "outcome": entry.outcome,
+            "principal": entry.principal,
+            "properties": entry.properties,
+            "resource": entry.resource,
+            "sequence": entry.sequence,
+            "timeUtc": moment(entry.at),
+        }
+    )
+
+
+def leaves(entries: Iterable[Entry], first: int) -> list[bytes]:
+    """The hashed leaves of a batch whose first event has, or will have, this sequence."""
+    return [merkle.leaf(line(replace(entry, sequence=first + at))) for at, entry in enumerate(entries)]
 
 
 def _row(tx: Tx, event: Event) -> Mapping[str, Any]:
@@ -126,5 +172,12 @@ def _row(tx: Tx, event: Event) -> Mapping[str, Any]:
         "resource": event.resource,
         "resource_key": resource_id.key(event.resource),
         "correlation": event.correlation,
-        "properties": dict(event.properties),
+        "properties": {**event.properties, **_proven(event.proof)},
     }
+
+
+def _proven(proof: Proof | None) -> Mapping[str, Any]:
+    if proof is None:
+        return {}
+    said = {"signer": proof.signer, "purpose": proof.purpose, "signature": proof.signature}
+    return {"proof": {**said, "signed": base64.b64encode(proof.signed).decode()}}

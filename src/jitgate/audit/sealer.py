@@ -1,0 +1,152 @@
+"""The sealer: gives events their sequence, and seals them in batches under signed heads.
+
+It works beside those who write: what is sealed is read from a snapshot and hashed without holding anybody up; only
+the numbers and the head are written, in one transaction. A crash at any point leaves a batch sealed or not begun.
+Among several processes the one that has the duty seals; and since heads are numbered by the database's own key,
+two can never both seal a batch.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+
+from jitgate import audit
+from jitgate.audit import Event, Operation, Outcome
+from jitgate.core import merkle
+from jitgate.core.errors import Unavailable
+from jitgate.core.record import MOST_EVENTS, NOTHING_BEFORE, PURPOSE, Head
+from jitgate.failpoints import failpoint
+from jitgate.store import duty, heads
+from jitgate.store.activity import Entry
+from jitgate.store.database import Store, Tx
+from jitgate.store.heads import Sealed
+from jitgate.trust.signatures import SigningKey
+
+SEAL_EVERY = 0.5
+"""Seconds. An event is sealed within a second of its commit."""
+
+_DUTY_LENGTH = timedelta(seconds=15)
+_EXPIRE_EVERY = 600.0
+_MOST_BATCHES = 20
+"""How many batches go in one transaction when they are too old: it must hold nobody up."""
+_PAUSE = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Sealer:
+    """Seals the record of one database, while it has the duty to.
+
+    `retention`: how long events are kept; None: for ever.
+    """
+
+    def __init__(self, store: Store, key: SigningKey, owner: str, retention: timedelta | None = None) -> None:
+        self._store = store
+        self._key = key
+        self._owner = owner
+        self._retention = retention
+
+    async def run(self) -> None:
+        """Seal until cancelled, and let old events go."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._seal_regularly())
+            if self._retention is not None:
+                tasks.create_task(self._expire_regularly(self._retention))
+
+    async def seal(self) -> int:
+        """Seal the next batch; returns how many events it holds. 0: there is none, or it is another's duty."""
+        found = await self._store.read(self._look)
+        if found is None:
+            return 0
+        before, entries = found
+        head = await asyncio.to_thread(_make_head, before, entries, self._key.public)
+        failpoint("audit.read_unsealed")
+        if not await self._store.write(lambda tx: self._keep(tx, before, head, [entry.id for entry in entries])):
+            return 0
+        failpoint("audit.sealed")
+        return len(entries)
+
+    async def seal_all(self) -> None:
+        """Seal until nothing is left to seal."""
+        while await self.seal():
+            pass
+
+    async def expire(self, retention: timedelta) -> int:
+        """Let the next events go whose time is over; returns how many batches that were."""
+        return await self._store.write(lambda tx: self._expire(tx, retention))
+
+    async def expire_all(self, retention: timedelta) -> None:
+        """Let all events go whose time is over."""
+        while await self.expire(retention):
+            pass
+
+    def _look(self, tx: Tx) -> tuple[Head | None, list[Entry]] | None:
+        if not duty.has(tx, duty.SEALER, self._owner):
+            return None
+        sealed = heads.last(tx)
+        head = sealed.head if sealed else None
+        entries = heads.unsealed(tx, head.last if head else 0, MOST_EVENTS)
+        return (head, entries) if entries else None
+
+    def _keep(self, tx: Tx, before: Head | None, head: Head, entries: Sequence[int]) -> bool:
+        """Write what was worked out, if it still follows on what stands."""
+        if not duty.take(tx, duty.SEALER, self._owner, _DUTY_LENGTH):
+            return False
+        sealed = heads.last(tx)
+        if (sealed.head if sealed else None) != before:
+            return False
+        dated = replace(head, at=tx.now)
+        heads.add(tx, Sealed(dated, self._key.sign(PURPOSE, dated.body)), entries)
+        return True
+
+    def _expire(self, tx: Tx, retention: timedelta) -> int:
+        if not duty.take(tx, duty.SEALER, self._owner, _DUTY_LENGTH):
+            return 0
+        gone = heads.expire(tx, tx.now - retention, _MOST_BATCHES)
+        if gone is None:
+            return 0
+        properties = {"through": gone.head.last, "head": gone.head.number, "retentionDays": retention.days}
+        audit.record(tx, [Event(Operation.ACTIVITY_EXPIRE, Outcome.SUCCEEDED, "/", properties=properties)])
+        return _MOST_BATCHES
+
+    async def _seal_regularly(self) -> None:
+        while True:
+            try:
+                await self.seal_all()
+            except Exception as error:  # noqa: BLE001 - what is not sealed now must be later
+                await _sit_out(error)
+            await asyncio.sleep(SEAL_EVERY)
+
+    async def _expire_regularly(self, retention: timedelta) -> None:
+        while True:
+            try:
+                await self.expire_all(retention)
+            except Exception as error:  # noqa: BLE001 - what has not gone now goes later
+                await _sit_out(error)
+            await asyncio.sleep(_EXPIRE_EVERY)
+
+
+def _make_head(before: Head | None, entries: Sequence[Entry], key: str) -> Head:
+    """The head over a batch, but for its time."""
+    first = before.last + 1 if before else 1
+    return Head(
+        number=before.number + 1 if before else 1,
+        first=first,
+        count=len(entries),
+        root=merkle.root(audit.leaves(entries, first)).hex(),
+        previous=before.digest if before else NOTHING_BEFORE,
+        at=entries[-1].at,
+        key=key,
+    )
+
+
+async def _sit_out(error: Exception) -> None:
+    """Tell of an error, and give it time to pass."""
+    if isinstance(error, Unavailable):
+        _log.error("the record cannot be sealed now; trying again", error=error.message)
+    else:
+        _log.error("sealing the record failed; trying again", exc_info=error)
+    await asyncio.sleep(_PAUSE)

@@ -1,0 +1,237 @@
+"""Whatever is done to a sealed file, it is noticed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jitgate.core import merkle
+from jitgate.core.record import NOTHING_BEFORE, PURPOSE, Head, encode, moment
+from jitgate.core.verification import EXPIRED, Finding, Verifier
+from jitgate.trust import signatures
+from jitgate.trust.signatures import SigningKey
+
+KEY, FOREIGN_KEY = signatures.make(), signatures.make()
+START = datetime(2030, 1, 1, tzinfo=UTC)
+FIELDS = [
+    *("address", "caller", "correlation", "credential", "id", "operation", "outcome"),
+    *("principal", "properties", "resource", "sequence", "timeUtc"),
+]
+
+
+def event(sequence: int, **other: Any) -> dict[str, Any]:
+    made = {
+        "address": "203.0.113.7/32",
+        "caller": "alice",
+        "correlation": f"c{sequence}",
+        "credential": "token",
+        "id": sequence,
+        "operation": "Jitgate.Access/grants/open",
+        "outcome": "Succeeded",
+        "principal": "uid",
+        "properties": {"port": 22, "sources": ["203.0.113.7/32"]},
+        "resource": "/a",
+        "sequence": sequence,
+        "timeUtc": moment(START),
+    }
+    return {**made, **other}
+
+
+def sealed(sizes: Sequence[int], key: SigningKey = KEY, shown: Sequence[int] | None = None) -> list[bytes]:
+    """A file of batches of these sizes. `shown`: only these sequences, with proofs; None: all."""
+    lines: list[bytes] = []
+    before: Head | None = None
+    for number, size in enumerate(sizes, 1):
+        first = before.last + 1 if before else 1
+        events = [encode(event(sequence)) for sequence in range(first, first + size)]
+        leaves = [merkle.leaf(line) for line in events]
+        for at, line in enumerate(events):
+            if shown is None:
+                lines.append(line)
+            elif first + at in shown:
+                path = [each.hex() for each in merkle.path(leaves, at)]
+                lines += [line, encode({"path": path, "sequence": first + at})]
+        digest = before.digest if before else NOTHING_BEFORE
+        at_time = START + timedelta(seconds=number)
+        before = Head(number, first, size, merkle.root(leaves).hex(), digest, at_time, key.public)
+        lines.append(before.line(key.sign(PURPOSE, before.body)))
+    return lines
+
+
+def is_signed(key: str, body: bytes, signature: str) -> bool:
+    return key == KEY.public and signatures.is_signed(key, PURPOSE, body, signature)
+
+
+def verify(lines: Sequence[bytes], part: bool = False, known: dict[int, str] | None = None) -> Finding:
+    return Verifier(is_signed, known, part=part).verify(lines)
+
+
+def digests(lines: Sequence[bytes]) -> dict[int, str]:
+    """The digests of the heads in a file, by number."""
+    found = {}
+    for line in lines:
+        values = json.loads(line)
+        if "head" in values:
+            head = Head(**{**values["head"], "at": datetime.fromisoformat(values["head"]["at"])})
+            found[head.number] = head.digest
+    return found
+
+
+SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=5)
+
+
+@given(sizes=SIZES)
+def test_a_whole_record_is_found_sound(sizes: list[int]) -> None:
+    found = verify(sealed(sizes))
+    assert found.is_sound, found.faults
+    assert (found.events, found.heads, found.left_out) == (sum(sizes), len(sizes), 0)
+
+
+@given(sizes=SIZES, data=st.data(), field=st.sampled_from(FIELDS))
+def test_a_change_of_any_field_of_any_event_is_found(sizes: list[int], data: st.DataObject, field: str) -> None:
+    lines = sealed(sizes)
+    at = data.draw(st.sampled_from([at for at, line in enumerate(lines) if b'"head"' not in line]))
+    values = json.loads(lines[at])
+    values[field] = data.draw(
+        st.one_of(st.none(), st.text(max_size=3), st.integers(-2, 50), st.just({"port": 23})).filter(
+            lambda other: other != values[field]
+        )
+    )
+    assert not verify([*lines[:at], encode(values), *lines[at + 1 :]]).is_sound
+
+
+@given(sizes=SIZES, data=st.data())
+def test_a_change_of_any_byte_is_found(sizes: list[int], data: st.DataObject) -> None:
+    lines = sealed(sizes)
+    at = data.draw(st.integers(0, len(lines) - 1))
+    line = bytearray(lines[at])
+    place = data.draw(st.integers(0, len(line) - 1))
+    line[place] ^= data.draw(st.integers(1, 255))
+    assert not verify([*lines[:at], bytes(line), *lines[at + 1 :]]).is_sound
+
+
+@given(sizes=SIZES, data=st.data())
+def test_a_line_that_is_missing_or_stands_twice_is_found(sizes: list[int], data: st.DataObject) -> None:
+    lines = sealed(sizes)
+    known = digests(lines)
+    at = data.draw(st.integers(0, len(lines) - 1))
+    assert not verify([*lines[:at], *lines[at + 1 :]], known=known).is_sound
+    assert not verify([*lines[:at], lines[at], *lines[at:]], known=known).is_sound
+
+
+@given(sizes=SIZES, data=st.data())
+def test_any_other_order_is_found(sizes: list[int], data: st.DataObject) -> None:
+    lines = sealed(sizes)
+    moved = data.draw(st.permutations(lines))
+    assert verify(moved).is_sound == (moved == lines)
+
+
+@given(sizes=SIZES, data=st.data())
+def test_an_event_that_was_put_in_is_found(sizes: list[int], data: st.DataObject) -> None:
+    lines = sealed(sizes)
+    at, sequence = data.draw(st.integers(0, len(lines))), data.draw(st.integers(-1, sum(sizes) + 2))
+    put_in = encode(event(sequence, caller="mallory"))
+    assert not verify([*lines[:at], put_in, *lines[at:]]).is_sound
+
+
+@given(sizes=SIZES, data=st.data())
+def test_an_end_that_was_cut_off_is_found_by_a_head_that_was_kept_elsewhere(
+    sizes: list[int], data: st.DataObject
+) -> None:
+    lines = sealed([*sizes, 2])
+    known = digests(lines)
+    heads = [at for at, line in enumerate(lines) if b'"head"' in line]
+    cut = lines[: data.draw(st.sampled_from(heads[:-1])) + 1]
+    assert verify(cut).is_sound
+    found = verify(cut, known=known)
+    assert "kept elsewhere" in found.faults[0].what
+
+
+@given(sizes=SIZES, others=SIZES)
+def test_a_record_that_was_written_anew_with_the_right_key_does_not_fit_heads_kept_elsewhere(
+    sizes: list[int], others: list[int]
+) -> None:
+    kept, anew = digests(sealed(sizes)), sealed(others)
+    agree = all(digests(anew).get(number) == digest for number, digest in kept.items())
+    assert verify(anew, known=kept).is_sound == agree
+
+
+def test_a_record_by_another_key_is_not_believed() -> None:
+    assert "not signed by a key that you trust" in verify(sealed([2, 1], FOREIGN_KEY)).faults[0].what
+
+
+@given(sizes=SIZES, data=st.data())
+def test_a_part_proves_that_each_of_its_events_belongs_there(sizes: list[int], data: st.DataObject) -> None:
+    every = range(1, sum(sizes) + 1)
+    shown = data.draw(st.lists(st.sampled_from(every), unique=True, min_size=1))
+    lines = sealed(sizes, shown=shown)
+    found = verify(lines, part=True)
+    assert found.is_sound, found.faults
+    assert (found.events, found.left_out) == (len(shown), sum(sizes) - len(shown))
+    assert verify(lines).is_sound == (len(shown) == len(every))
+
+
+@given(sizes=SIZES, data=st.data())
+def test_in_a_part_a_change_of_any_byte_is_found_too(sizes: list[int], data: st.DataObject) -> None:
+    every = range(1, sum(sizes) + 1)
+    lines = sealed([*sizes, 2], shown=data.draw(st.lists(st.sampled_from(every), unique=True, min_size=1)))
+    events = [at for at, line in enumerate(lines) if b'"head"' not in line and b'"path"' not in line]
+    at = data.draw(st.sampled_from([at for at in events if b'"path":[]' not in lines[at + 1]] or events))
+    line = bytearray(lines[at])
+    line[data.draw(st.integers(0, len(line) - 1))] ^= 1
+    alone = lines[at + 1].startswith(b'{"path":[]')
+    assert not verify([*lines[:at], bytes(line), *lines[at + 1 :]], part=True).is_sound or alone
+
+
+def test_a_part_without_its_proof_or_with_that_of_another_event_is_not_believed() -> None:
+    lines = sealed([4], shown=[1, 2])
+    assert not verify([lines[0], *lines[2:]], part=True).is_sound
+    other = json.loads(lines[1]) | {"path": json.loads(lines[3])["path"]}
+    assert not verify([lines[0], encode(other), *lines[2:]], part=True).is_sound
+
+
+def expired(through: int) -> list[bytes]:
+    """A record whose first two batches have gone, and which says how far."""
+    lines = sealed([2, 3])
+    heads = [line for line in lines if b'"head"' in line]
+    before = [Head(**{**v, "at": datetime.fromisoformat(v["at"])}) for v in (json.loads(h)["head"] for h in heads)][-1]
+    said = encode(event(6, operation=EXPIRED, properties={"through": through}))
+    root = merkle.root([merkle.leaf(said)]).hex()
+    head = replace(before, number=3, first=6, count=1, root=root, previous=before.digest)
+    return [*heads, said, head.line(KEY.sign(PURPOSE, head.body))]
+
+
+def test_what_retention_deleted_may_be_missing_and_nothing_else() -> None:
+    found = verify(expired(5))
+    assert found.is_sound, found.faults
+    assert (found.events, found.expired) == (1, 5)
+    assert not verify(expired(4)).is_sound
+    assert not verify(expired(5)[1:]).is_sound
+    assert not verify(expired(5)[2:]).is_sound
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[]",
+        b"x",
+        b"\xff",
+        b'{"sequence":true}',
+        b'{"head":1,"head":{}}',
+        b"[" * 100_000,
+        b'{"path":1,"sequence":1}',
+    ],
+)
+def test_what_is_no_line_of_a_record_is_a_fault_and_no_crash(line: bytes) -> None:
+    assert not verify([line, *sealed([1])]).is_sound
+    assert not verify([*sealed([1]), line]).is_sound
+
+
+def test_an_empty_file_proves_nothing() -> None:
+    assert not verify([]).is_sound
