@@ -15,13 +15,14 @@ from fastapi.routing import iter_route_contexts
 
 from jitgate import cli, config
 from jitgate.audit import Operation, Outcome
-from jitgate.cli import documents
+from jitgate.cli import documents, role_files
 from jitgate.cli.exits import Exit
 from jitgate.core import roles
 from jitgate.core.errors import Invalid, JitgateError
 from jitgate.ops.app import add_commands
 from jitgate.service.base import Service
 from jitgate.web.api.policy_forms import PolicyForm
+from jitgate.web.api.roles import RoleForm
 from jitgate.web.app import create_app
 
 ROOT = Path(__file__).parents[2]
@@ -97,15 +98,17 @@ def test_settings_shown_on_pages_are_accepted() -> None:
         assert config.parse(block, "here").hosts, block
 
 
-def test_policies_shown_on_pages_are_accepted(tmp_path: Path) -> None:
-    """As `policy apply` reads them, and as the server does."""
-    file = tmp_path / "policies.yaml"
+def test_policies_and_roles_shown_on_pages_are_accepted(tmp_path: Path) -> None:
+    """As `policy apply` and `role apply` read them, and as the server does."""
+    file = tmp_path / "shown.yaml"
     shown = [block for page in MANUAL for language, block in blocks(page) if language == "yaml"]
-    assert shown
+    assert {block.partition(":")[0] for block in shown} == {"policies", "roles"}
     for block in shown:
         file.write_text(block, "utf-8")
-        for _, body in documents.read(str(file)):
-            assert PolicyForm.model_validate(body).machines
+        if block.startswith("policies:"):
+            assert all(PolicyForm.model_validate(body).machines for _, body in documents.read(str(file)))
+        else:
+            assert all(RoleForm.model_validate(body).actions for _, body in role_files.read(str(file)))
 
 
 # --- the record, the calls, the refusals ----------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jitgate import __version__
-from jitgate.cli import activity, guardrails, machines, policies, secrets, tokens
+from jitgate.cli import activity, groups, guardrails, machines, policies, principals, roles, tokens
 from jitgate.cli.grants import done, extend, ls, move, shorten
 from jitgate.cli.machines import disable, enable
 from jitgate.cli.open import OpenCommand, open_ports
@@ -55,9 +55,9 @@ app.command(rich_help_panel=PROTECTION)(disable)
 app.add_typer(machines.app, name="machine", rich_help_panel=PROTECTION)
 app.add_typer(policies.app, name="policy", rich_help_panel=PROTECTION)
 app.add_typer(guardrails.app, name="guardrail", rich_help_panel=PROTECTION)
-principal = typer.Typer(help="Who can be given rights.", no_args_is_help=True)
-principal.add_typer(secrets.app, name="secret")
-app.add_typer(principal, name="principal", rich_help_panel=IDENTITY)
+app.add_typer(principals.app, name="principal", rich_help_panel=IDENTITY)
+app.add_typer(groups.app, name="group", rich_help_panel=IDENTITY)
+app.add_typer(roles.app, name="role", rich_help_panel=IDENTITY)
 app.add_typer(tokens.app, name="token", rich_help_panel=IDENTITY)
 app.add_typer(activity.app, name="activity", rich_help_panel=RECORD)
 app.command(rich_help_panel=RECORD)(whoami)

@@ -34,7 +34,7 @@ class Change:
 def read(file: str) -> list[tuple[str, Json]]:
     """The policies in a file, each with its id or name. Raises Usage."""
     try:
-        document = yaml.safe_load(_text(file))
+        document = yaml.safe_load(text(file))
     except yaml.YAMLError as error:
         raise Usage(f"{file} is not YAML: {error}") from None
     policies = document.get("policies") if isinstance(document, dict) else None
@@ -73,16 +73,17 @@ def _policy(policy: Any, field: str, file: str) -> tuple[str, Json]:
     return str(policy.get("id") or policy.get("name")), {"machines": policy["machines"]}
 
 
-def _text(file: str) -> str:
+def text(file: str) -> str:
+    """What a file holds, or standard input. Raises Usage."""
     try:
-        text = sys.stdin.read(LARGEST + 1) if file == STDIN else _read(Path(file))
+        found = sys.stdin.read(LARGEST + 1) if file == STDIN else _read(Path(file))
     except OSError as error:
         raise Usage(f"{file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise Usage(f"{file} is not UTF-8.") from None
-    if len(text) > LARGEST:
+    if len(found) > LARGEST:
         raise Usage(f"{file} is larger than {LARGEST >> 20} MiB.")
-    return text
+    return found
 
 
 def _read(file: Path) -> str:

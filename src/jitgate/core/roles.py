@@ -20,6 +20,7 @@ WRITE_MACHINE = "Microsoft.Compute/virtualMachines/write"
 READ_INTERFACE = "Microsoft.Network/networkInterfaces/read"
 READ_PUBLIC_ADDRESS = "Microsoft.Network/publicIPAddresses/read"
 READ_ACTIVITY = "Microsoft.Insights/eventtypes/values/read"
+READ_RESOURCE_GROUP = "Microsoft.Resources/subscriptions/resourceGroups/read"
 READ_ROLE = "Microsoft.Authorization/roleDefinitions/read"
 WRITE_ROLE = "Microsoft.Authorization/roleDefinitions/write"
 DELETE_ROLE = "Microsoft.Authorization/roleDefinitions/delete"
@@ -59,6 +60,7 @@ ACTIONS: Mapping[str, str] = {
     READ_INTERFACE: "in Azure, needed to ask",
     READ_PUBLIC_ADDRESS: "in Azure, needed to ask",
     READ_ACTIVITY: "read the record",
+    READ_RESOURCE_GROUP: "see resource groups",
     READ_ROLE: "see roles",
     WRITE_ROLE: "make and change custom roles that give no more than one holds",
     DELETE_ROLE: "remove custom roles",

@@ -12,7 +12,6 @@ from jitgate.service.views import Page
 from jitgate.store import machines
 from jitgate.store.database import Tx
 
-READ_GROUP = "Microsoft.Resources/subscriptions/resourceGroups/read"
 MOST_PLACES = 1000
 
 
@@ -55,7 +54,7 @@ async def list_groups(service: Service, asker: Asker, subscription: str) -> tupl
     own = Group(service.settings.subscription, service.settings.resource_group, "global")
     if key(at) == key(own.subscription) and key(own.name) not in {key(group.name) for group in found}:
         found = (own, *found)
-    return tuple(group for group in found if asker.principal.may(READ_GROUP, group.id))
+    return tuple(group for group in found if asker.principal.may(roles.READ_RESOURCE_GROUP, group.id))
 
 
 async def get_group(service: Service, asker: Asker, subscription: str, name: str) -> Group:

@@ -6,6 +6,7 @@ from jitgate import audit
 from jitgate.audit import Event, Operation, Outcome
 from jitgate.core import roles
 from jitgate.core.access import CloseReason, State
+from jitgate.core.eligibility import may_initiate
 from jitgate.core.errors import Invalid, NotFound
 from jitgate.core.machine import Machine
 from jitgate.core.progress import Move
@@ -52,6 +53,18 @@ async def resolve_machine(service: Service, asker: Asker, name: str) -> Machine:
     return await service.store.read(lambda tx: readable(tx, asker, name))
 
 
+async def machine_to_ask_for(service: Service, asker: Asker, name: str) -> Machine:
+    """Which machine a name stands for, of those that the asker may read, or outside Azure may ask for.
+
+    Raises NotFound, Invalid.
+    """
+
+    def work(tx: Tx) -> Machine:
+        return _only([m for m in machines.find(tx, name) if _is_readable(asker, m) or _may_ask(tx, asker, m)], name)
+
+    return await service.store.read(work)
+
+
 async def take_over(service: Service, found: Sequence[Machine], connector: str) -> None:
     """Take over what a connector found: new machines, changed facts, and those that are gone.
 
@@ -79,7 +92,20 @@ async def take_over(service: Service, found: Sequence[Machine], connector: str) 
 
 def readable(tx: Tx, asker: Asker, name: str) -> Machine:
     """The machine that a name, id or uuid stands for, of those that the asker may read. Raises NotFound, Invalid."""
-    found = [machine for machine in machines.find(tx, name) if asker.principal.may(roles.READ_MACHINE, machine.id)]
+    return _only([machine for machine in machines.find(tx, name) if _is_readable(asker, machine)], name)
+
+
+def _is_readable(asker: Asker, machine: Machine) -> bool:
+    return asker.principal.may(roles.READ_MACHINE, machine.id)
+
+
+def _may_ask(tx: Tx, asker: Asker, machine: Machine) -> bool:
+    """Outside Azure the right to ask is all that counts (J7), so a name is told to whoever holds it."""
+    covering = policies.ids_covering(tx, [machine.key]).get(machine.key, ())
+    return machine.provider != "azure" and any(may_initiate(asker.principal, policy, machine.id) for policy in covering)
+
+
+def _only(found: Sequence[Machine], name: str) -> Machine:
     if not found:
         raise NotFound(
             f"There is no machine {name[:200]!r}. List the machines to see their names.", code="VirtualMachineNotFound"

@@ -79,7 +79,7 @@ async def read(service: Service, asker: Asker, form: AskForm) -> Asked:
     asks: list[MachineAsk] = []
     for index, wanted in enumerate(form.machines):
         field = f"machines[{index}]"
-        machine = await machines.resolve_machine(service, asker, wanted.id)
+        machine = await machines.machine_to_ask_for(service, asker, wanted.id)
         found[machine.uuid] = machine
         ports = tuple(_port(port, f"{field}.ports[{at}]", asker.address) for at, port in enumerate(wanted.ports))
         asks.append(MachineAsk(resource_id.parse_machine_id(machine.id, f"{field}.id"), ports, field))

@@ -20,6 +20,7 @@ class ShownAssignment(Shown):
 
     role: str
     scope: str
+    via: str = Field(description="The group that it was given to; empty: to the caller alone.")
 
 
 class Whoami(Shown):
@@ -44,7 +45,7 @@ async def whoami(service: CurrentService, asker: CurrentAsker) -> Whoami:
         id=asker.principal.uid,
         name=asker.principal.name,
         address=None if asker.address is None else prefixes.text(asker.address),
-        roles=[ShownAssignment(role=a.role.name, scope=a.scope) for a in asker.principal.assignments],
+        roles=[ShownAssignment(role=a.role.name, scope=a.scope, via=a.via) for a in asker.principal.assignments],
         subscription=service.settings.subscription,
         resource_group=service.settings.resource_group,
         version=__version__,
