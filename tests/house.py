@@ -35,10 +35,11 @@ from jitgate.core.prefixes import Prefix
 from jitgate.core.resource_id import PolicyId, machine_id, parse_machine_id
 from jitgate.core.roles import Principal
 from jitgate.reconcile import Reconciler
-from jitgate.service import grants, machines, policies, requests
+from jitgate.service import grants, guardrails, machines, policies, requests
 from jitgate.service.base import Asker, Service, Settings
 from jitgate.service.views import GrantView, RequestView
 from jitgate.store import activity, principals, scopes
+from jitgate.store import guardrails as guardrail_rows
 from jitgate.store.activity import Entry, Filter
 from jitgate.store.database import Store, Tx
 from jitgate.store.schema import metadata
@@ -141,6 +142,10 @@ class House:
         assert principal is not None
         return Asker(principal, f"token-of-{name}", prefixes.of_address(address), f"asked-by-{name}")
 
+    async def add_approvers(self) -> tuple[Asker, Asker]:
+        """Two who may approve everything."""
+        return await self.add_asker("dora", "JIT Approver"), await self.add_asker("egon", "JIT Approver")
+
     async def add_role(self, asker: Asker, role: str, scope: str) -> Asker:
         """The same asker with one more role."""
         uid = asker.principal.uid
@@ -216,6 +221,11 @@ class House:
         asked = await self.ask(name, ports=(port,), sources=sources, span=span, by=by)
         await self.settle()
         return await self.grant(asked.grants[0].grant.uid)
+
+    async def confirm_guardrail(self, name: str, by: Asker) -> None:
+        """Agree to the change of a guardrail that waits."""
+        found = await self.store.read(lambda tx: guardrail_rows.proposal(tx, name))
+        await guardrails.confirm_guardrail(self.service, by, name, found.mark if found else "")
 
     async def close_early(self, uid: str, by: Asker | None = None) -> Grant:
         """Close a grant and have it stand."""

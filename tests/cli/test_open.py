@@ -93,6 +93,9 @@ def test_without_waiting_it_returns_what_was_accepted(cli: Cli) -> None:
 def test_a_request_that_waits_for_approval_says_so_and_opens_nothing(cli: Cli) -> None:
     assert cli("guardrail", "set", "four-eyes", "--approvals", "1").code == 0
     ran = cli("open", "web-1", "ssh")
+    assert ran.code == 4, "nobody could approve it"
+    cli.server.token_of("dora", "JIT Approver")
+    ran = cli("open", "web-1", "ssh")
     assert ran.code == 6
     assert "waits for approval" in ran.err
     assert not cli.reaches()

@@ -6,8 +6,9 @@ import pytest
 from tests.house import HOUR, MINUTE, START, House, lasting, part, policy_id, until
 
 from jitgate.core.access import CloseReason, State
+from jitgate.core.guardrail import Guardrail, Limits, Selector
 from jitgate.reconcile import claim
-from jitgate.service import grants, policies
+from jitgate.service import grants, guardrails, policies
 from jitgate.store import principals
 
 SCOPE = "memory/web-1"
@@ -97,7 +98,7 @@ async def test_a_scheduled_start_opens_nothing_for_who_has_lost_the_right(house:
     await house.pass_time(HOUR)
     ended = await house.view(asked.grants[0].grant.uid)
     assert (ended.grant.state, ended.grant.reason) == (State.CLOSED, CloseReason.REVOKED)
-    assert "lacks the right" in ended.detail
+    assert "lack the right" in ended.detail
     assert not house.reaches("web-1")
 
 
@@ -123,6 +124,32 @@ async def test_a_scheduled_start_opens_under_another_policy_that_covers_it(house
     again = await house.ask("web-1", start=START + HOUR)
     await house.pass_time(HOUR)
     assert (await house.grant(again.grants[0].grant.uid)).state is State.OPEN
+
+
+async def test_a_scheduled_start_opens_nothing_that_a_guardrail_forbids_by_now(house: House) -> None:
+    """Case AP10: the whole decision is made again, not the right alone."""
+    await house.enable("web-1")
+    asked = await house.ask("web-1", start=START + HOUR, span=lasting("2h"))
+    rail = Guardrail("short", Selector(), Limits(max_duration=HOUR))
+    await guardrails.put_guardrail(house.service, house.alice, rail)
+    await house.pass_time(HOUR)
+    ended = await house.view(asked.grants[0].grant.uid)
+    assert (ended.grant.state, ended.grant.reason) == (State.CLOSED, CloseReason.REVOKED)
+    assert "2 h is longer than allowed" in ended.detail
+    assert not house.reaches("web-1")
+
+
+async def test_a_scheduled_start_opens_nothing_that_lacks_approvals_by_now(house: House) -> None:
+    await house.enable("web-1")
+    await house.add_approvers()
+    asked = await house.ask("web-1", start=START + HOUR)
+    rail = Guardrail("four eyes", Selector(), Limits(approvals=1))
+    await guardrails.put_guardrail(house.service, house.alice, rail)
+    await house.pass_time(HOUR)
+    ended = await house.view(asked.grants[0].grant.uid)
+    assert ended.grant.reason is CloseReason.REVOKED
+    assert "it lacks approval: 1 more for web-1 by anybody with the right" in ended.detail
+    assert not house.reaches("web-1")
 
 
 async def test_how_late_a_port_was_proven_shut_is_on_record(house: House) -> None:

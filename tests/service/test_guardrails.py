@@ -8,7 +8,7 @@ from tests.house import HOUR, SUBSCRIPTION, House, lasting, part, port
 
 from jitgate.audit import Operation
 from jitgate.core.desired import SessionEnd
-from jitgate.core.errors import Forbidden, Invalid, NotFound, Refused
+from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector
 from jitgate.service import guardrails
 
@@ -34,7 +34,7 @@ async def test_nobody_loosens_a_guardrail_alone(house: House) -> None:
     with pytest.raises(Refused):
         await house.ask("web-1", span=lasting("3h"))
     with pytest.raises(Forbidden, match="another administrator"):
-        await guardrails.confirm_guardrail(house.service, house.alice, "night")
+        await house.confirm_guardrail("night", by=house.alice)
 
 
 async def test_a_second_administrator_lets_the_looser_guardrail_be(house: House) -> None:
@@ -44,10 +44,24 @@ async def test_a_second_administrator_lets_the_looser_guardrail_be(house: House)
     await guardrails.put_guardrail(house.service, house.alice, LOOSER)
     waiting = await guardrails.list_proposals(house.service, second)
     assert [(one.name, one.guardrail, one.by) for one in waiting] == [("night", LOOSER, house.alice.principal.uid)]
-    await guardrails.confirm_guardrail(house.service, second, "NIGHT")
+    await house.confirm_guardrail("NIGHT", by=second)
     assert await guardrails.get_guardrail(house.service, second, "night") == LOOSER
     assert not await guardrails.list_proposals(house.service, second)
     await house.ask("web-1", span=lasting("3h"))
+
+
+async def test_a_change_that_was_put_in_the_place_of_the_one_that_was_read_is_not_confirmed(house: House) -> None:
+    second = await house.add_asker("second", "Security Admin")
+    await guardrails.put_guardrail(house.service, house.alice, RAIL)
+    await guardrails.put_guardrail(house.service, house.alice, LOOSER)
+    [read] = await guardrails.list_proposals(house.service, second)
+    await guardrails.put_guardrail(house.service, house.alice, replace(RAIL, limits=Limits()))
+    with pytest.raises(Conflict, match="Read it again"):
+        await guardrails.confirm_guardrail(house.service, second, "night", read.mark)
+    await guardrails.put_guardrail(house.service, house.alice, LOOSER)
+    with pytest.raises(NotFound):
+        await guardrails.confirm_guardrail(house.service, second, "other", read.mark)
+    assert await guardrails.get_guardrail(house.service, second, "night") == RAIL
 
 
 async def test_removing_a_guardrail_needs_a_second_administrator_too(house: House) -> None:
@@ -55,7 +69,7 @@ async def test_removing_a_guardrail_needs_a_second_administrator_too(house: Hous
     await guardrails.put_guardrail(house.service, house.alice, RAIL)
     assert not await guardrails.delete_guardrail(house.service, house.alice, "night")
     assert await guardrails.list_guardrails(house.service, house.alice) == (RAIL,)
-    await guardrails.confirm_guardrail(house.service, second, "night")
+    await house.confirm_guardrail("night", by=second)
     assert await guardrails.list_guardrails(house.service, house.alice) == ()
 
 
@@ -65,7 +79,7 @@ async def test_a_guardrail_tightened_meanwhile_ends_the_proposal_to_loosen_it(ho
     await guardrails.put_guardrail(house.service, house.alice, LOOSER)
     await guardrails.put_guardrail(house.service, house.alice, STRICTER)
     with pytest.raises(NotFound):
-        await guardrails.confirm_guardrail(house.service, second, "night")
+        await house.confirm_guardrail("night", by=second)
     assert await guardrails.get_guardrail(house.service, house.alice, "night") == STRICTER
 
 
@@ -94,18 +108,22 @@ async def test_a_stranger_cannot_tell_which_guardrails_exist(house: House) -> No
     await guardrails.put_guardrail(house.service, house.alice, LOOSER)
     stranger = await house.add_asker("stranger", "Contributor")
     for name in ("night", "nothing"):
-        for act in (guardrails.get_guardrail, guardrails.delete_guardrail, guardrails.confirm_guardrail):
+        for act in (guardrails.get_guardrail, guardrails.delete_guardrail):
             with pytest.raises(Forbidden):
                 await act(house.service, stranger, name)
+        with pytest.raises(Forbidden):
+            await guardrails.confirm_guardrail(house.service, stranger, name, "")
     for read in (guardrails.list_guardrails, guardrails.list_proposals):
         with pytest.raises(Forbidden):
             await read(house.service, stranger)
 
 
 async def test_what_is_not_there_is_told_to_who_may_know(house: House) -> None:
-    for act in (guardrails.get_guardrail, guardrails.delete_guardrail, guardrails.confirm_guardrail):
+    for act in (guardrails.get_guardrail, guardrails.delete_guardrail):
         with pytest.raises(NotFound):
             await act(house.service, house.alice, "nothing")
+    with pytest.raises(NotFound):
+        await guardrails.confirm_guardrail(house.service, house.alice, "nothing", "")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +145,7 @@ async def test_observing_leaves_the_firewall_alone_until_it_enforces(house: Hous
     assert not await guardrails.put_guardrail(house.service, house.alice, observe)
     await house.settle()
     assert not house.reaches("web-1")
-    await guardrails.confirm_guardrail(house.service, second, "trial")
+    await house.confirm_guardrail("trial", by=second)
     await house.settle()
     assert house.reaches("web-1")
     assert await guardrails.put_guardrail(house.service, house.alice, rail)
@@ -144,8 +162,8 @@ async def test_nobody_adds_a_guardrail_that_loosens_alone(house: House) -> None:
     await house.settle()
     assert not house.reaches("web-1")
     with pytest.raises(Forbidden, match="another administrator"):
-        await guardrails.confirm_guardrail(house.service, house.alice, "trial")
-    await guardrails.confirm_guardrail(house.service, second, "TRIAL")
+        await house.confirm_guardrail("trial", by=house.alice)
+    await house.confirm_guardrail("TRIAL", by=second)
     assert await guardrails.list_guardrails(house.service, house.alice) == (observe,)
     await house.settle()
     assert house.reaches("web-1")
@@ -168,10 +186,10 @@ async def test_every_change_of_a_guardrail_is_on_record(house: House) -> None:
     await guardrails.put_guardrail(house.service, house.alice, RAIL)
     await guardrails.put_guardrail(house.service, house.alice, LOOSER)
     with pytest.raises(Forbidden):
-        await guardrails.confirm_guardrail(house.service, house.alice, "night")
-    await guardrails.confirm_guardrail(house.service, second, "night")
+        await house.confirm_guardrail("night", by=house.alice)
+    await house.confirm_guardrail("night", by=second)
     await guardrails.delete_guardrail(house.service, house.alice, "night")
-    await guardrails.confirm_guardrail(house.service, second, "night")
+    await house.confirm_guardrail("night", by=second)
     told = [
         (event.operation, event.outcome, event.caller)
         for event in await house.events()

@@ -122,6 +122,7 @@ async def test_a_start_that_is_past_or_too_far_ahead_is_refused(house: House, st
 
 async def test_what_waits_for_approval_opens_nothing_and_times_out(house: House) -> None:
     """Case AP7: how long a request may wait is a limit of its own."""
+    await house.add_approvers()
     await house.enable("web-1")
     await guardrails.put_guardrail(house.service, house.alice, needs_approval(wait=2 * HOUR))
     asked = await house.ask("web-1", span=lasting("1h"))
@@ -136,6 +137,7 @@ async def test_what_waits_for_approval_opens_nothing_and_times_out(house: House)
 
 
 async def test_what_waits_for_approval_past_its_own_end_is_over(house: House) -> None:
+    await house.add_approvers()
     await house.enable("web-1")
     await guardrails.put_guardrail(house.service, house.alice, needs_approval(wait=24 * HOUR))
     asked = await house.ask("web-1", span=until(START + HOUR))
@@ -234,6 +236,7 @@ async def test_a_dry_run_answers_as_asking_would_and_changes_nothing(house: Hous
     denied = await requests.explain(house.service, house.alice, ask("web-1", ports=[23]))
     assert isinstance(allowed, Allowed)
     assert isinstance(denied, Denied)
+    await house.add_approvers()
     await guardrails.put_guardrail(house.service, house.alice, needs_approval(wait=HOUR))
     assert isinstance(await requests.explain(house.service, house.alice, ask("web-1")), NeedsApproval)
     assert await house.live() == []

@@ -26,6 +26,7 @@ BOTH = frozenset({"TCP", "UDP"})
 TCP = frozenset({"TCP"})
 APPROVAL_WAIT = timedelta(hours=24)
 OPENING_MAY_TAKE = timedelta(minutes=15)
+LONGEST_BREAK_GLASS = timedelta(hours=1)
 
 PENDING, SCHEDULED, OPENING, OPEN, OVER = "pending", "scheduled", "opening", "open", "over"
 
@@ -76,6 +77,9 @@ class Promise:
     since: datetime
     successor: "Promise | None" = None
     holds_until: float = 0.0
+    request: str = ""
+    agreed: set[str] = field(default_factory=set)
+    breaks_glass: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -102,6 +106,7 @@ class Wish:
     end: datetime | None = None
     length: timedelta | None = None
     start: datetime | None = None
+    breaks_glass: bool = False
 
 
 @dataclass
@@ -115,6 +120,8 @@ class Model:
     rail: Rail | None = None
     proposed: Rail | None = None
     promises: list[Promise] = field(default_factory=list)
+    frozen: set[str] = field(default_factory=set)
+    """Names of people and machines, and "everything"."""
 
     # --- what is so ---------------------------------------------------------------------------------
 
@@ -153,7 +160,7 @@ class Model:
 
     def decide(self, wish: Wish) -> list[Promise] | None:
         """What asking gives, without uids; None: it is refused."""
-        if wish.machine not in self.incarnations:
+        if wish.machine not in self.incarnations or self.is_frozen(wish.owner, wish.machine):
             return None
         for name in sorted(self.policies):
             rules = [
@@ -171,6 +178,48 @@ class Model:
             self.promises.append(promise)
             if promise.state == OPENING:
                 self._begin(promise)
+
+    def is_frozen(self, owner: str, machine: str) -> bool:
+        return bool(self.frozen & {owner, machine, "everything"})
+
+    def freeze(self, what: str) -> None:
+        """Everything that it concerns is over."""
+        self.frozen.add(what)
+        names = {incarnation: name for name, incarnation in self.incarnations.items()}
+        for promise in self.promises:
+            if promise.state != OVER and self.is_frozen(promise.owner, names.get(promise.machine, "")):
+                self.close(promise)
+
+    def approve(self, promises: Iterable[Promise], by: str) -> bool:
+        """Somebody agrees to what waits. False: they cannot, or it would not be granted any more."""
+        waiting = [promise for promise in promises if promise.state == PENDING]
+        if not waiting or any(self._waited_too_long(promise) for promise in waiting):
+            return False
+        if any(p.owner == by or by in p.agreed or not self.would_grant(p) for p in waiting) or by in self.frozen:
+            return False
+        for promise in waiting:
+            promise.agreed.add(by)
+        if all(self._has_agreed(promise) for promise in waiting):
+            for promise in waiting:
+                self._agreed(promise)
+        return True
+
+    def would_grant(self, promise: Promise, end: datetime | None = None) -> bool:
+        """Whether what was asked for would be granted now, leaving approvals aside."""
+        names = {incarnation: name for name, incarnation in self.incarnations.items()}
+        start = promise.start if promise.start is not None and promise.start > self.now else None
+        length = promise.length if end is None else None
+        wish = Wish(
+            promise.owner,
+            names.get(promise.machine, ""),
+            promise.port,
+            promise.protocols,
+            promise.spots,
+            end if end is not None else promise.end if length is None else None,
+            length,
+            start,
+        )
+        return self.decide(wish) is not None
 
     def close(self, promise: Promise) -> None:
         """Somebody closes it, or something does. Whoever waited for it waits for its own successor."""
@@ -210,7 +259,7 @@ class Model:
         due = [(at, promise) for promise in self.promises if (at := _due(promise)) is not None and at <= self.now]
         starts = []
         for _, promise in sorted(due, key=lambda one: (one[0], one[1].asked)):
-            if promise.state == SCHEDULED and promise.end_from_start > self.now:
+            if promise.state == SCHEDULED and self._may_start(promise):
                 starts.append(promise)
             else:
                 self.close(promise)
@@ -238,6 +287,27 @@ class Model:
 
     # --- parts of these -----------------------------------------------------------------------------
 
+    def _waited_too_long(self, promise: Promise) -> bool:
+        return any(at is not None and at <= self.now for at in (promise.wait_until, promise.end))
+
+    def _may_start(self, promise: Promise) -> bool:
+        """A scheduled start is decided again, approvals included."""
+        end = promise.end_from_start
+        return end > self.now and self.would_grant(promise, end) and self._has_agreed(promise)
+
+    def _has_agreed(self, promise: Promise) -> bool:
+        needed = self.rail.approvals if self.rail is not None else 0
+        return len(promise.agreed - self.frozen) >= needed
+
+    def _agreed(self, promise: Promise) -> None:
+        if promise.start is not None and promise.start > self.now:
+            promise.state, promise.since = SCHEDULED, self.now
+            return
+        if promise.length is not None:
+            promise.end = self.now + promise.length
+        promise.state, promise.since = OPENING, self.now
+        self._begin(promise)
+
     def _allows(self, rule: Rule, wish: Wish) -> bool:
         begins = wish.start or self.now
         if begins < self.now:
@@ -245,11 +315,11 @@ class Model:
         length = self._length(rule, wish)
         end = wish.end if length is None else begins + length
         assert end is not None
-        return wish.spots <= SOURCES[rule.source] and begins < end <= begins + self._longest(rule)
+        return wish.spots <= SOURCES[rule.source] and begins < end <= begins + self._longest(rule, wish)
 
     def _promise(self, rule: Rule, wish: Wish) -> Promise:
         length = self._length(rule, wish)
-        waits = self.rail is not None and self.rail.approvals > 0
+        waits = self.rail is not None and self.rail.approvals > 0 and not wish.breaks_glass
         state = PENDING if waits else SCHEDULED if wish.start is not None else OPENING
         end = wish.end if length is None else self.now + length if state == OPENING else None
         return Promise(
@@ -271,11 +341,11 @@ class Model:
     def _length(self, rule: Rule, wish: Wish) -> timedelta | None:
         if wish.end is not None:
             return None
-        return wish.length or self._longest(rule)
+        return wish.length or self._longest(rule, wish)
 
-    def _longest(self, rule: Rule) -> timedelta:
-        limit = self.rail.longest if self.rail else None
-        return rule.longest if limit is None else min(rule.longest, limit)
+    def _longest(self, rule: Rule, wish: Wish) -> timedelta:
+        limits = [rule.longest, self.rail.longest if self.rail else None]
+        return min(limit for limit in [*limits, LONGEST_BREAK_GLASS if wish.breaks_glass else None] if limit)
 
     def _begin(self, new: Promise) -> None:
         """It begins to open, and takes the place of what it covers of the same owner's."""

@@ -20,13 +20,14 @@ from jitgate.core import prefixes
 from jitgate.core.access import Ask, Grant, MachineAsk, PortAsk, Span, State
 from jitgate.core.desired import Protocol
 from jitgate.core.duration import Duration, iso
-from jitgate.core.errors import Conflict, Invalid, Refused
+from jitgate.core.errors import Conflict, Forbidden, Invalid, Refused
 from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector
 from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.resource_id import MachineId, parse_machine_id
-from jitgate.service import grants, guardrails, policies, requests
+from jitgate.service import approvals, freezes, grants, guardrails, policies, requests
 from jitgate.service.base import Asker
-from jitgate.service.views import GrantView
+from jitgate.service.freezes import Target
+from jitgate.service.views import GrantView, RequestView
 from jitgate.store import scopes
 
 PORTS = (22, 53)
@@ -76,6 +77,7 @@ class Steps(RuleBasedStateMachine):
         self.every_machine = {machine.name: machine for machine in self.house.machines}
         self.away: dict[str, str] = {}
         self.asked: dict[str, Sequence[str]] = {}
+        self.freezes: dict[str, str] = {}
         self.tampered = False
         self.held: set[tuple[str, int, str]] = set()
         everything = tuple(Rule(port, BOTH, "*", timedelta(hours=3)) for port in PORTS)
@@ -154,9 +156,17 @@ class Steps(RuleBasedStateMachine):
         end = self.model.now + (self._length(length) or timedelta(0))
         given = None if promise.is_live else promise.start
         wish = self._again(promise, promise.spots, end, given)
-        can = promise.state != OVER and promise.end is not None and end > promise.end and self._is_granted(wish)
+        can = promise.state != OVER and promise.end is not None and end > promise.end
+        expected = self.model.decide(wish) if can else None
         act = grants.extend_grant(self.house.service, self._owner(promise), promise.uid, Span(end=end))
-        if self._is_done(act, can):
+        done = self._is_done(act, expected is not None)
+        if done and expected and expected[0].state == promises.PENDING:
+            # It waits beside what stands, and will take its place.
+            [new] = expected
+            new.uid, new.request = done.grant.uid, done.grant.request
+            self.asked[new.uid] = self.asked[promise.uid]
+            self.model.take([new])
+        elif done:
             self.model.set_end(promise, end)
 
     @precondition(lambda self: self.model.promises)
@@ -186,6 +196,66 @@ class Steps(RuleBasedStateMachine):
             self.asked[new.uid] = source
             promise.successor = new
             self.model.promises.append(new)
+
+    # --- what waits for somebody to agree ---------------------------------------------------------------
+
+    @rule(owner=owners, machine=machines, port=ports, source=sources, length=numbers)
+    def break_the_glass(self, owner: str, machine: int, port: int, source: Sequence[str], length: int) -> None:
+        wish = Wish(
+            owner, self._name(machine), port, None, _spots(source), length=self._length(length), breaks_glass=True
+        )
+        self._ask(wish, source)
+
+    @precondition(lambda self: self._pending())
+    @rule(which=st.integers(0, 1000), by=st.sampled_from(["carol", "carol", "alice", "bob"]))
+    def approve(self, which: int, by: str) -> None:
+        self._steer_clear()
+        asked = self._of_one_request(which)
+        expected = self.model.approve(asked, by)
+        view = self._said(approvals.approve(self.house.service, self.askers[by], asked[0].request), expected)
+        for promise, grant in zip(asked, view.grants if view else (), strict=bool(view)):
+            if promise.state != OVER:
+                self._take_end(promise, grant.grant)
+
+    @precondition(lambda self: self._pending())
+    @rule(which=st.integers(0, 1000), by=st.sampled_from(["carol", "alice", "bob"]))
+    def deny(self, which: int, by: str) -> None:
+        self._steer_clear()
+        asked = self._of_one_request(which)
+        waiting = [promise for promise in asked if promise.state == promises.PENDING]
+        late = any(at is not None and at <= self.model.now for p in waiting for at in (p.wait_until, p.end))
+        can = by != asked[0].owner and by not in self.model.frozen and not late
+        if self._said(approvals.deny(self.house.service, self.askers[by], asked[0].request), can):
+            for promise in waiting:
+                self.model.close(promise)
+
+    @precondition(lambda self: self.model.promises)
+    @rule(which=st.integers(0, 1000))
+    def withdraw(self, which: int) -> None:
+        self._steer_clear()
+        promise = self._pick(which)
+        asked = [one for one in self.model.promises if one.request == promise.request]
+        waiting = [one for one in asked if one.state in (promises.PENDING, promises.SCHEDULED)]
+        act = approvals.withdraw(self.house.service, self._owner(promise), promise.request)
+        if self._said(act, bool(waiting)):
+            for one in waiting:
+                self.model.close(one)
+
+    @rule(what=st.sampled_from(["alice", "bob", 0, 1, "everything"]))
+    def freeze_and_thaw(self, what: str | int) -> None:
+        """Freeze something; or thaw it if it is frozen."""
+        self._steer_clear()
+        name = what if isinstance(what, str) else self._name(what)
+        machine = name if name in self.model.incarnations else None
+        if name in self.freezes:
+            self.run(freezes.thaw(self.house.service, self.askers["carol"], self.freezes.pop(name), "testing"))
+            self.model.frozen.discard(name)
+        elif machine or name in ("alice", "bob", "everything"):
+            target = Target(machine=machine) if machine else Target(person=name)
+            target = Target(scope="/") if name == "everything" else target
+            kept = self.run(freezes.freeze(self.house.service, self.askers["carol"], target, "testing"))
+            self.freezes[name] = kept.freeze.uid
+            self.model.freeze(name)
 
     # --- what administrators do -----------------------------------------------------------------------
 
@@ -217,7 +287,7 @@ class Steps(RuleBasedStateMachine):
     @precondition(lambda self: self.model.proposed is not None)
     @rule()
     def confirm_guardrail(self) -> None:
-        self.run(guardrails.confirm_guardrail(self.house.service, self.askers["carol"], "rail"))
+        self.run(self.house.confirm_guardrail("rail", by=self.askers["carol"]))
         self.model.rail, self.model.proposed = self.model.proposed, None
         self._disturb()
 
@@ -429,6 +499,24 @@ class Steps(RuleBasedStateMachine):
         chosen = self.model.promises if which % 5 == 0 or not lasting else lasting
         return chosen[which % len(chosen)]
 
+    def _pending(self) -> list[Promise]:
+        return [promise for promise in self.model.promises if promise.state == promises.PENDING]
+
+    def _of_one_request(self, which: int) -> list[Promise]:
+        """What was asked for together, of which something waits."""
+        waiting = self._pending()
+        request = waiting[which % len(waiting)].request
+        return [promise for promise in self.model.promises if promise.request == request]
+
+    def _said(self, act: Coroutine[Any, Any, RequestView], expected: bool) -> RequestView | None:
+        try:
+            done: RequestView = self.run(act)
+        except (*REFUSALS, Forbidden):
+            assert not expected, "refused, though nothing speaks against it"
+            return None
+        assert expected, "done, though something speaks against it"
+        return done
+
     def _owner(self, promise: Promise) -> Asker:
         return self.askers[promise.owner]
 
@@ -447,7 +535,7 @@ class Steps(RuleBasedStateMachine):
         given = [one.grant for one in view.grants]
         assert [set(map(str, grant.protocol.each)) for grant in given] == [set(p.protocols) for p in expected]
         for promise, grant in zip(expected, given, strict=True):
-            promise.uid = grant.uid
+            promise.uid, promise.request = grant.uid, grant.request
             self.asked[grant.uid] = source
             self._take_end(promise, grant)
         self.model.take(expected)
@@ -488,7 +576,8 @@ class Steps(RuleBasedStateMachine):
         span = Span(end=wish.end, duration=length) if wish.end or length else None
         protocol = None if wish.protocols is None else _protocol(wish.protocols)
         port = PortAsk(wish.port, prefixes.parse_all(source, "sources"), span, protocol)
-        return Ask((MachineAsk(self._machine_id(wish.machine), (port,)),), "testing", None, wish.start)
+        wanted = (MachineAsk(self._machine_id(wish.machine), (port,)),)
+        return Ask(wanted, "testing", None, wish.start, wish.breaks_glass)
 
     def _machine_id(self, name: str) -> MachineId:
         return parse_machine_id(self.every_machine[name].id, "machine")

@@ -26,6 +26,11 @@ class Operation(StrEnum):
     POLICY_WRITE = roles.WRITE_POLICY
     POLICY_DELETE = roles.DELETE_POLICY
     REQUEST = roles.INITIATE
+    BREAK_GLASS = roles.BREAK_GLASS
+    REVIEW = "Jitgate.Access/requests/review/action"
+    APPROVE = roles.APPROVE
+    DENY = "Jitgate.Access/requests/deny/action"
+    WITHDRAW = "Jitgate.Access/requests/withdraw/action"
     REQUEST_CLOSE = "Jitgate.Access/requests/close/action"
     REQUEST_EXTEND = "Jitgate.Access/requests/extend/action"
     REQUEST_SHORTEN = "Jitgate.Access/requests/shorten/action"
@@ -34,6 +39,8 @@ class Operation(StrEnum):
     GRANT_OPEN = "Jitgate.Access/grants/open"
     GRANT_CLOSING = "Jitgate.Access/grants/closing"
     GRANT_CLOSED = "Jitgate.Access/grants/closed"
+    FREEZE = roles.FREEZE
+    THAW = roles.THAW
     GUARDRAIL_WRITE = roles.WRITE_GUARDRAIL
     GUARDRAIL_PROPOSE = "Jitgate.Access/guardrails/propose/action"
     GUARDRAIL_DELETE = "Jitgate.Access/guardrails/delete"

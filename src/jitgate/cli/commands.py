@@ -6,6 +6,8 @@ import typer
 
 from jitgate import __version__
 from jitgate.cli import activity, groups, guardrails, machines, policies, principals, roles, tokens
+from jitgate.cli.approvals import approve, deny, inbox, review, withdraw
+from jitgate.cli.freezes import freeze, freezes, thaw
 from jitgate.cli.grants import done, extend, ls, move, shorten
 from jitgate.cli.machines import disable, enable
 from jitgate.cli.open import OpenCommand, open_ports
@@ -14,7 +16,8 @@ from jitgate.cli.ssh import ssh
 from jitgate.cli.whoami import whoami
 from jitgate.cli.why import why
 
-ACCESS, PROTECTION, IDENTITY, RECORD = "Access", "Protection", "Who is who", "Record"
+ACCESS, APPROVAL, PROTECTION = "Access", "Approval", "Protection"
+IDENTITY, RECORD = "Who is who", "Record"
 # What follows the machine belongs to ssh.
 _PASSES_ON = {"allow_interspersed_args": False, "ignore_unknown_options": True, "allow_extra_args": True}
 
@@ -50,8 +53,16 @@ app.command(rich_help_panel=ACCESS)(extend)
 app.command(rich_help_panel=ACCESS)(shorten)
 app.command(rich_help_panel=ACCESS)(move)
 app.command(rich_help_panel=ACCESS)(why)
+app.command(rich_help_panel=ACCESS)(withdraw)
+app.command(rich_help_panel=APPROVAL)(inbox)
+app.command(rich_help_panel=APPROVAL)(approve)
+app.command(rich_help_panel=APPROVAL)(deny)
+app.command(rich_help_panel=APPROVAL)(review)
 app.command(rich_help_panel=PROTECTION)(enable)
 app.command(rich_help_panel=PROTECTION)(disable)
+app.command(rich_help_panel=PROTECTION)(freeze)
+app.command(rich_help_panel=PROTECTION)(thaw)
+app.command(rich_help_panel=PROTECTION)(freezes)
 app.add_typer(machines.app, name="machine", rich_help_panel=PROTECTION)
 app.add_typer(policies.app, name="policy", rich_help_panel=PROTECTION)
 app.add_typer(guardrails.app, name="guardrail", rich_help_panel=PROTECTION)

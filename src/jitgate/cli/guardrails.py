@@ -54,6 +54,22 @@ def set_guardrail(
     approval_wait: Annotated[
         str | None, typer.Option(help="How long a request may wait for approval.", metavar="TIME")
     ] = None,
+    step: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="In place of --approvals, one after the other: N, or N:APPROVER,APPROVER with user:NAME, group:NAME "
+            "or owner. May be repeated.",
+            metavar="STEP",
+        ),
+    ] = None,
+    escalate: Annotated[
+        str | None,
+        typer.Option(help="After so much waiting, whoever holds the right may decide every step.", metavar="TIME"),
+    ] = None,
+    window: Annotated[
+        list[str] | None,
+        typer.Option(help="When access may be, as 'Mon-Fri 09:00-17:00 Europe/Berlin'. May be repeated."),
+    ] = None,
     enforcement: Annotated[str | None, typer.Option(help="enforce, or observe: decide and record only.")] = None,
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
@@ -65,7 +81,8 @@ def set_guardrail(
     with session(output, data_dir) as s:
         selector = {"scope": scope, "tags": _tags(tag), "ports": _ports(port)}
         limits = {
-            "approvals": approvals,
+            **_approvals(approvals, step, escalate),
+            "windows": window or None,
             "reasonRequired": reason,
             "reasonPattern": reason_pattern,
             "session": session_end,
@@ -95,10 +112,17 @@ def delete_guardrail(name: NameArgument, output: OutputOption = TABLE, data_dir:
 
 
 @app.command("confirm")
-def confirm_guardrail(name: NameArgument, output: OutputOption = TABLE, data_dir: DataDirOption = None) -> None:
-    """Agree, as a second administrator, to a change that loosens."""
+def confirm_guardrail(
+    name: NameArgument,
+    proposal: Annotated[
+        str, typer.Argument(metavar="CHANGE", help="Which change, as `jitgate guardrail ls` shows it.")
+    ],
+    output: OutputOption = TABLE,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Agree, as a second administrator, to a change that loosens: to this one, and to none that was made since."""
     with session(output, data_dir) as s:
-        change = s.server.post(path("guardrails", name, "confirm"))
+        change = s.server.post(path("guardrails", name, "confirm"), {"proposal": proposal})
         if not s.screen.data(change):
             _tell(s.screen, change)
 
@@ -107,13 +131,16 @@ def _tell(screen: Screen, change: Json) -> None:
     if change["inForce"]:
         screen.say(f"{change['name']} is in force as you said.", "green")
     else:
-        screen.say(f"{change['name']} waits: another administrator must run `jitgate guardrail confirm`.", "yellow")
+        screen.say(
+            f"{change['name']} waits: `jitgate guardrail ls` shows another administrator how to agree.", "yellow"
+        )
 
 
 def _waiting(screen: Screen, proposals: list[Json]) -> None:
     for each in proposals:
         what = f"would demand {_demands(each['guardrail']['limits'])}" if each["guardrail"] else "would be removed"
         screen.note(f"{each['name']} {what}: waits since {local(each['proposedTimeUtc'])} for another administrator.")
+        screen.note(f"  to agree:  jitgate guardrail confirm {each['name']} {each['id']}")
 
 
 def _covers(selector: Json) -> str:
@@ -124,14 +151,39 @@ def _covers(selector: Json) -> str:
 
 def _demands(limits: Json) -> str:
     return (
-        ", ".join(f"{name}: {_value(value)}" for name, value in limits.items() if value not in (None, False, 0))
+        ", ".join(f"{name}: {_value(value)}" for name, value in limits.items() if value not in (None, False, 0, []))
         or "nothing"
     )
 
 
+def _approvals(count: int | None, steps: list[str] | None, escalate: str | None) -> dict[str, Any]:
+    """What was said about approvals: a count, or steps; each takes the other's place."""
+    if steps is None:
+        if escalate is not None:
+            raise Usage("--escalate belongs to --step.")
+        return {"approvals": count, "steps": None if count is None else []}
+    if count is not None:
+        raise Usage("--approvals and --step exclude each other. Give one of them.")
+    return {"approvals": 0, "steps": [_step(text, _iso(escalate, "--escalate")) for text in steps]}
+
+
+def _step(text: str, escalate: str | None) -> dict[str, Any]:
+    count, _, approvers = text.partition(":")
+    if not count.strip().isdigit():
+        raise Usage("A step is N or N:APPROVER,…, such as --step 1:owner --step 2:group:ops,user:alice.")
+    return {
+        "approvals": int(count),
+        "approvers": [one for one in approvers.split(",") if one],
+        "escalateAfter": escalate,
+    }
+
+
 def _value(value: Any) -> str:
     if isinstance(value, list):
-        return " ".join(map(str, value))
+        return ", ".join(_value(each) for each in value)
+    if isinstance(value, dict):
+        by = " or ".join(value["approvers"]) or "anybody with the right"
+        return f"{value['approvals']} by {by}"
     return "yes" if value is True else str(value)
 
 

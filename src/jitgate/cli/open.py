@@ -19,7 +19,7 @@ from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json
 from jitgate.cli.session import TABLE, DataDirOption, OutputOption, Session, session
 from jitgate.cli.text import short
-from jitgate.cli.words import ForOption, UntilOption
+from jitgate.cli.words import ForOption, StartOption, UntilOption
 from jitgate.core import duration
 
 COMMAND = "jitgate.command"
@@ -54,6 +54,13 @@ def open_ports(
     until: UntilOption = None,
     source: FromOption = None,
     why: WhyOption = "",
+    start: StartOption = None,
+    break_glass: Annotated[
+        bool,
+        typer.Option(
+            "--break-glass", help="In an emergency: without approval, for an hour at most. Approvers are told."
+        ),
+    ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until the ports are really open.")] = False,
     timeout: TimeoutOption = PATIENCE,
     output: OutputOption = TABLE,
@@ -66,7 +73,7 @@ def open_ports(
     with session(output, data_dir) as s:
         machines, ports = words.machines_and_ports(targets)
         origin = find_origin(s.server, source, machines, os.environ)
-        wish = Wish(machines, ports, origin.sources, words.span(length, until), why)
+        wish = Wish(machines, ports, origin.sources, words.span(length, until), why, words.start(start), break_glass)
         command = ctx.meta.get(COMMAND)
         if command is not None:
             raise typer.Exit(_run(s, wish, origin, command, seconds(timeout)))

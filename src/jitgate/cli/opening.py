@@ -21,12 +21,16 @@ class Wish:
     sources: Sequence[str]
     span: Mapping[str, str] = field(default_factory=dict)
     justification: str = ""
+    start: str | None = None
+    break_glass: bool = False
 
     def body(self) -> dict[str, Any]:
         """The wish as the server takes it."""
         ports = [{**word.body(), "sources": list(self.sources), **self.span} for word in self.ports]
         machines = [{"id": name, "ports": ports} for name in self.machines]
-        return {"machines": machines, "justification": self.justification}
+        start = {} if self.start is None else {"startTimeUtc": self.start}
+        urgent = {"breakGlass": True} if self.break_glass else {}
+        return {"machines": machines, "justification": self.justification, **start, **urgent}
 
 
 def ask(server: Server, wish: Wish, *, wait: float = 0) -> Json:
@@ -68,7 +72,8 @@ def describe(grant: Json) -> str:
 def _waiting(grant: Json) -> str:
     return (
         f"{plain(grant['machine'])} port {port(grant)} waits for approval; nothing is open yet. "
-        f"Follow it with `jitgate ls --mine`; withdraw it with `jitgate done {short(grant['id'])}`."
+        f"It waits until {local(grant['waitUntilUtc'])}. Follow it with `jitgate ls --mine`; withdraw it with "
+        f"`jitgate withdraw {short(grant['request'])}`."
     )
 
 

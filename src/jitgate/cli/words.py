@@ -27,6 +27,10 @@ UntilOption = Annotated[
         "--until", help="Until when: 17:30, or 2030-01-31T17:30; local time unless it says otherwise.", metavar="WHEN"
     ),
 ]
+StartOption = Annotated[
+    str | None,
+    typer.Option("--at", help="When to open, as for --until. Without it: now.", metavar="WHEN"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,11 @@ def span(length: str | None, until: str | None) -> dict[str, str]:
     if until is not None:
         return {"endTimeUtc": in_utc(end(until, datetime.now().astimezone()))}
     return {}
+
+
+def start(text: str | None) -> str | None:
+    """When to open, as the server takes it. Raises Usage."""
+    return None if text is None else in_utc(end(text, datetime.now().astimezone()))
 
 
 def needed_span(length: str | None, until: str | None) -> dict[str, str]:

@@ -139,12 +139,14 @@ class Ask:
 
     `caller`  the address that the call came from, as a prefix; None where it cannot be told
     `start`   when access shall begin (UTC); None: now
+    `break_glass`  open at once, without approval and outside of windows: for emergencies, and reviewed afterwards
     """
 
     machines: tuple[MachineAsk, ...]
     justification: str = ""
     caller: Prefix | None = None
     start: datetime | None = None
+    break_glass: bool = False
 
     def ports(self) -> Iterator[tuple[MachineAsk, PortAsk]]:
         """Every port that is asked for, with the machine that it is on."""

@@ -3,7 +3,7 @@
 They run in the order in which people want to be told. A check that raises counts as no.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,12 +11,16 @@ from jitgate.core import eligibility, guardrail, prefixes
 from jitgate.core.access import Ask, PortAsk, Span
 from jitgate.core.duration import Duration, describe, iso
 from jitgate.core.errors import Reason
-from jitgate.core.guardrail import Strictest
+from jitgate.core.freeze import Freeze
+from jitgate.core.guardrail import NO_LIMITS, Strictest
 from jitgate.core.machine import Machine
 from jitgate.core.policy import Policy, PortRule
-from jitgate.core.roles import Principal
+from jitgate.core.roles import BREAK_GLASS, Principal
+from jitgate.core.windows import open_until
 
 FARTHEST_START = timedelta(days=30)
+LONGEST_BREAK_GLASS = timedelta(hours=1)
+"""Long enough to look at what burns; extending it is a decision like any other."""
 NO_RIGHT = "AuthorizationFailed"
 
 
@@ -32,6 +36,7 @@ class Question:
     limits: Strictest
     principal: Principal
     now: datetime
+    freezes: Sequence[Freeze] = ()
 
     @property
     def begins(self) -> datetime:
@@ -40,11 +45,25 @@ class Question:
 
     @property
     def longest(self) -> Duration:
-        """The policy's maximum, or a guardrail's where that is shorter."""
-        of_policy, of_guardrail = self.rule.max_duration, self.limits.max_duration
-        if of_guardrail is None or of_policy.length <= of_guardrail:
-            return of_policy
-        return Duration(iso(of_guardrail), of_guardrail)
+        """The policy's maximum, or a guardrail's, a window's or that of breaking the glass where it is shorter."""
+        others = [self.limits.max_duration, self._window_left]
+        others += [LONGEST_BREAK_GLASS] if self.ask.break_glass else []
+        shortest = min((length for length in others if length is not None), default=self.rule.max_duration.length)
+        if self.rule.max_duration.length <= shortest:
+            return self.rule.max_duration
+        return Duration(iso(shortest), shortest)
+
+    @property
+    def window_ends(self) -> datetime | None:
+        """When the windows in which access would begin are over, at the first; None: there are none, or no longer."""
+        found = [open_until(windows, self.begins) for windows in self.limits.window_sets]
+        return min((end for end in found if end is not None), default=None)
+
+    @property
+    def _window_left(self) -> timedelta | None:
+        # In an emergency, nobody waits for Monday.
+        end = None if self.ask.break_glass else self.window_ends
+        return None if end is None else end - self.begins
 
     @property
     def span(self) -> Span:
@@ -75,7 +94,18 @@ def reasons_against(question: Question) -> tuple[Reason, ...]:
 def may_ask(q: Question) -> Reason | None:
     """The principal holds the right to initiate; in Azure, also the reads that Azure demands."""
     missing = eligibility.lacking(q.principal, q.policy.id.text, q.machine)
+    if missing is None and q.ask.break_glass and not q.principal.may(BREAK_GLASS, q.machine.id):
+        missing = BREAK_GLASS, q.machine.id
     return None if missing is None else lacks(q.port, *missing)
+
+
+def nothing_is_frozen(q: Question) -> Reason | None:
+    """Neither who asks nor the machine is frozen; not even breaking the glass opens what is."""
+    freeze = next((one for one in q.freezes if one.holds(q.principal, q.machine.id)), None)
+    if freeze is None:
+        return None
+    what = q.principal.name if freeze.person is not None else f"everything at {freeze.scope}"
+    return q.reason("Frozen", "", f"{what} is frozen since {_utc(freeze.at)}: {freeze.why}", "once it is thawed")
 
 
 def machine_is_supported(q: Question) -> Reason | None:
@@ -132,6 +162,19 @@ def start_is_near(q: Question) -> Reason | None:
     )
 
 
+def is_inside_the_windows(q: Question) -> Reason | None:
+    """Where guardrails name windows, access begins in one of each. How long it may last follows from that."""
+    for windows in () if q.ask.break_glass else q.limits.window_sets:
+        if open_until(windows, q.begins) is None:
+            return Reason(
+                "OutsideWindow",
+                "startTimeUtc",
+                f"{_utc(q.begins)} is outside the windows of a guardrail (port {q.rule.number} of {q.machine.name})",
+                "; ".join(map(str, windows)),
+            )
+    return None
+
+
 def end_is_ahead(q: Question) -> Reason | None:
     """The end lies after the start; a client that sent local time as UTC sees both times here."""
     end = q.span.end_from(q.begins)
@@ -161,6 +204,8 @@ def access_is_short_enough(q: Question) -> Reason | None:
 def justification_is_given(q: Question) -> Reason | None:
     """Where a guardrail requires a reason, there is one, and it has the required form."""
     said = q.ask.justification.strip()
+    if q.ask.break_glass and not said:
+        return Reason("JustificationRequired", "justification", "breaking the glass needs a reason", _form(NO_LIMITS))
     if q.limits.reason_required and not said:
         return Reason("JustificationRequired", "justification", "a guardrail requires a justification", _form(q.limits))
     if not all(guardrail.matches(pattern, said) for pattern in q.limits.reason_patterns):
@@ -172,11 +217,13 @@ def justification_is_given(q: Question) -> Reason | None:
 
 CHECKS: tuple[Check, ...] = (
     may_ask,
+    nothing_is_frozen,
     machine_is_supported,
     sources_are_inside_the_policy,
     sources_are_inside_the_guardrails,
     source_is_the_caller,
     start_is_near,
+    is_inside_the_windows,
     end_is_ahead,
     access_is_short_enough,
     justification_is_given,

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jitgate.core import guardrail, prefixes, roles
+from jitgate.core import approval, guardrail, prefixes, roles
 from jitgate.core.access import Ask, MachineAsk, PortAsk, Terms
+from jitgate.core.approval import Need
 from jitgate.core.checks import NO_RIGHT, Question, lacks, reasons_against
 from jitgate.core.eligibility import may_initiate
 from jitgate.core.errors import Reason
+from jitgate.core.freeze import Freeze
 from jitgate.core.guardrail import DEFAULT_APPROVAL_WAIT, Guardrail
 from jitgate.core.machine import Machine
 from jitgate.core.policy import Policy, PortRule
@@ -28,12 +30,16 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class NeedsApproval:
-    """Open these once so many others have agreed, if they do within `wait`. `guardrails`: those that ask for it."""
+    """Open these once so many others have agreed, if they do within `wait`.
+
+    `guardrails`: those that ask for it. `needs`: who has to agree, for each of them and each machine.
+    """
 
     terms: tuple[Terms, ...]
     approvals: int
     wait: timedelta
     guardrails: tuple[str, ...]
+    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,13 @@ def decide(
     guardrails: Sequence[Guardrail],
     principal: Principal,
     now: datetime,
+    freezes: Sequence[Freeze] = (),
 ) -> Decision:
     """Decide a whole ask: all of it, or nothing.
 
-    `machines` by the key of their id. Where several policies cover a port, one that allows is enough; of a policy
-    that has a rule for TCP and one for UDP, both must allow what asks for neither by name.
+    `machines` by the key of their id. `freezes`: those that may concern it. Where several policies cover a port, one
+    that allows is enough; of a policy that has a rule for TCP and one for UDP, both must allow what asks for neither
+    by name.
     """
     reasons: list[Reason] = []
     questions: list[Question] = []
@@ -68,7 +76,7 @@ def decide(
             continue
         limits = guardrail.strictest(guardrails, machine, port.number)
         ways = [
-            [Question(ask, port, machine, policy, rule, limits, principal, now) for rule in rules]
+            [Question(ask, port, machine, policy, rule, limits, principal, now, freezes) for rule in rules]
             for policy, rules in _rules(port, machine, policies)
         ]
         asked, found = _best(ways) if ways else ([], [_no_rule(machine_ask, port, machine, policies, principal)])
@@ -77,6 +85,24 @@ def decide(
     if not questions and not reasons:
         reasons.append(Reason("InvalidInput", "virtualMachines", "no port is asked for", "at least one"))
     return Denied(tuple(dict.fromkeys(reasons))) if reasons else _granted(questions)
+
+
+def unless_nobody_can_agree(decision: Decision, others: Sequence[Principal]) -> Decision:
+    """The same, or a refusal where not enough of `others`, who do not ask themselves, could ever approve."""
+    lacking = approval.unanswerable(decision.needs, others) if isinstance(decision, NeedsApproval) else None
+    if lacking is None:
+        return decision
+    return Denied(
+        (
+            Reason(
+                "NoApprover",
+                "virtualMachines",
+                f"guardrail {lacking.need.guardrail} asks for approval of {lacking.need.machine.name}, and for step "
+                f"{lacking.number} {lacking.approvals} more approver(s) would have to exist",
+                "approvers who hold the right to approve, and are not you",
+            ),
+        )
+    )
 
 
 def _rules(
@@ -99,11 +125,20 @@ def _best(ways: Sequence[list[Question]]) -> tuple[list[Question], list[Reason]]
 def _granted(questions: Sequence[Question]) -> Decision:
     terms = tuple(_terms(question) for question in questions)
     approvals = max(question.limits.approvals for question in questions)
-    if not approvals:
+    if not approvals or questions[0].ask.break_glass:
         return Allowed(terms)
     waits = [question.limits.approval_wait for question in questions if question.limits.approval_wait]
-    names = {name for question in questions for name in question.limits.ask_approval}
-    return NeedsApproval(terms, approvals, min(waits, default=DEFAULT_APPROVAL_WAIT), tuple(sorted(names)))
+    needs = _needs(questions)
+    names = {need.guardrail for need in needs}
+    return NeedsApproval(terms, approvals, min(waits, default=DEFAULT_APPROVAL_WAIT), tuple(sorted(names)), needs)
+
+
+def _needs(questions: Sequence[Question]) -> tuple[Need, ...]:
+    """What each guardrail asks for about each machine, once however many ports it covers."""
+    found = {
+        (name, q.machine.uuid): Need(name, q.machine, steps) for q in questions for name, steps in q.limits.asked_steps
+    }
+    return tuple(found.values())
 
 
 def _terms(q: Question) -> Terms:

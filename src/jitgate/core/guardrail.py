@@ -11,6 +11,8 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 
+from jitgate.core import approval
+from jitgate.core.approval import MOST_APPROVALS, Step
 from jitgate.core.desired import SessionEnd
 from jitgate.core.errors import Invalid
 from jitgate.core.machine import Machine
@@ -18,9 +20,9 @@ from jitgate.core.policy import MOST_SOURCES
 from jitgate.core.prefixes import Prefix, all_covered
 from jitgate.core.resource_id import covers as scope_covers
 from jitgate.core.resource_id import key
+from jitgate.core.windows import MOST_WINDOWS, Window
 
 LONGEST_PATTERN = 200
-MOST_APPROVALS = 10
 DEFAULT_APPROVAL_WAIT = timedelta(hours=24)
 """How long a request waits for its approvals where no guardrail says."""
 
@@ -58,10 +60,13 @@ class Limits:
     `sources`        a request must stay inside these
     `caller_only`    a request may open for the caller's own address only
     `reason_pattern` the whole justification must match; implies that there is one
+    `approvals`      how many others have to agree, whoever holds the right; `steps` says it in detail instead
     `approval_wait`  how long a request may wait for its approvals
+    `windows`        when access may be: it begins and ends within one of them
     """
 
     approvals: int = 0
+    steps: tuple[Step, ...] = ()
     reason_required: bool = False
     reason_pattern: str | None = None
     session: SessionEnd | None = None
@@ -69,7 +74,13 @@ class Limits:
     caller_only: bool = False
     max_duration: timedelta | None = None
     approval_wait: timedelta | None = None
+    windows: tuple[Window, ...] = ()
     enforcement: Enforcement | None = None
+
+    @property
+    def asked_steps(self) -> tuple[Step, ...]:
+        """The approvals that are asked for, in either way of saying it."""
+        return self.steps or ((Step(self.approvals),) if self.approvals else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,8 @@ class Strictest:
     """What holds for one port of one machine: all guardrails that cover it, taken together.
 
     `source_sets`: a request must stay inside each of them. `reason_patterns`: it must match each.
-    `ask_approval`: the names of those that ask for approvals.
+    `approvals`: at least so many. `asked_steps`: those that ask for approvals, by name, each with its steps.
+    `window_sets`: access must be within a window of each.
     """
 
     approvals: int = 0
@@ -98,7 +110,13 @@ class Strictest:
     max_duration: timedelta | None = None
     approval_wait: timedelta | None = None
     enforcement: Enforcement = Enforcement.ENFORCE
-    ask_approval: tuple[str, ...] = ()
+    asked_steps: tuple[tuple[str, tuple[Step, ...]], ...] = ()
+    window_sets: tuple[tuple[Window, ...], ...] = ()
+
+    @property
+    def ask_approval(self) -> tuple[str, ...]:
+        """The names of those that ask for approvals."""
+        return tuple(name for name, _ in self.asked_steps)
 
 
 def strictest(guardrails: Iterable[Guardrail], machine: Machine, port: int) -> Strictest:
@@ -122,7 +140,8 @@ def is_looser(new: Guardrail | None, old: Guardrail | None) -> bool:
         return old is not None
     was, now = old.limits if old is not None else Limits(), new.limits
     return (
-        now.approvals < was.approvals
+        approval.is_looser(now.asked_steps, was.asked_steps)
+        or (bool(was.windows) and now.windows != was.windows)
         or (was.reason_required and not now.reason_required)
         or (was.reason_pattern is not None and now.reason_pattern != was.reason_pattern)
         or (was.session is SessionEnd.END and now.session is not SessionEnd.END)
@@ -143,6 +162,11 @@ def check(guardrail: Guardrail) -> Guardrail:
         raise Invalid(
             "limits.approvals", f"{limits.approvals} approvals cannot be asked for", allowed=f"0 to {MOST_APPROVALS}"
         )
+    if limits.approvals and limits.steps:
+        raise Invalid("limits.steps", "approvals are asked for in two ways", allowed="approvals, or steps")
+    approval.check_steps(limits.steps, "limits.steps")
+    if len(limits.windows) > MOST_WINDOWS:
+        raise Invalid("limits.windows", "too many windows", allowed=f"at most {MOST_WINDOWS}")
     if limits.max_duration is not None and limits.max_duration <= timedelta(0):
         raise Invalid("limits.maxDuration", "no access would ever be allowed", allowed="more than zero")
     if limits.approval_wait is not None and limits.approval_wait <= timedelta(0):
@@ -171,7 +195,7 @@ def _tighten(held: Strictest, guardrail: Guardrail) -> Strictest:
     limits = guardrail.limits
     pattern = () if limits.reason_pattern is None else (limits.reason_pattern,)
     return Strictest(
-        approvals=max(held.approvals, limits.approvals),
+        approvals=max(held.approvals, sum(step.approvals for step in limits.asked_steps)),
         reason_required=held.reason_required or limits.reason_required or bool(pattern),
         reason_patterns=held.reason_patterns + pattern,
         session=SessionEnd.END if SessionEnd.END in (held.session, limits.session) else SessionEnd.KEEP,
@@ -179,7 +203,8 @@ def _tighten(held: Strictest, guardrail: Guardrail) -> Strictest:
         caller_only=held.caller_only or limits.caller_only,
         max_duration=_shorter(held.max_duration, limits.max_duration),
         approval_wait=_shorter(held.approval_wait, limits.approval_wait),
-        ask_approval=held.ask_approval + ((guardrail.name,) if limits.approvals else ()),
+        asked_steps=held.asked_steps + (((guardrail.name, limits.asked_steps),) if limits.asked_steps else ()),
+        window_sets=held.window_sets + ((limits.windows,) if limits.windows else ()),
     )
 
 

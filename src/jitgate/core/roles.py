@@ -34,6 +34,7 @@ APPROVE = "Jitgate.Access/requests/approve/action"
 BREAK_GLASS = "Jitgate.Access/requests/breakGlass/action"
 FREEZE = "Jitgate.Access/freezes/write"
 THAW = "Jitgate.Access/freezes/delete"
+READ_FREEZE = "Jitgate.Access/freezes/read"
 READ_GUARDRAIL = "Jitgate.Access/guardrails/read"
 WRITE_GUARDRAIL = "Jitgate.Access/guardrails/write"
 FORCE_PROTECTION = "Jitgate.Access/machines/forceProtection/action"
@@ -72,6 +73,7 @@ ACTIONS: Mapping[str, str] = {
     BREAK_GLASS: "open at once, without the approval that would be needed; reviewed afterwards",
     FREEZE: "freeze a person, a machine, a scope or everything: closes and refuses at once",
     THAW: "take a freeze back",
+    READ_FREEZE: "see what is frozen",
     READ_GUARDRAIL: "see guardrails",
     WRITE_GUARDRAIL: "set guardrails; loosening one takes a second administrator",
     FORCE_PROTECTION: "protect a port although that cuts off somebody who is connected",

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from jitgate import audit
+from jitgate import audit, reconsideration
 from jitgate.audit import Event, Operation, Outcome
 from jitgate.core.access import CloseReason, Grant, State
 from jitgate.core.desired import AccessKey, Desired, union
 from jitgate.core.progress import due
-from jitgate.reconcile import eligibility, protection, story
+from jitgate.reconcile import protection, story
 from jitgate.store import grants, lease, scopes
 from jitgate.store.database import Tx
 
@@ -81,7 +81,7 @@ def claim(tx: Tx, scope: str, owner: str, length: timedelta) -> Pass | None:
 def _let_time_move(tx: Tx, scope: str) -> None:
     """Expire, start and time out what is due; if it is very much, the next pass goes on, and others get a turn."""
     moves = [move for grant in grants.due(tx, scope, BATCH) if (move := due(grant, tx.now)) is not None]
-    moves = [eligibility.check(tx, move) for move in moves]
+    moves = [reconsideration.check(tx, move) for move in moves]
     starts = [move for move in moves if move.state is State.OPENING]
     grants.move(tx, [move for move in moves if move.state is not State.OPENING])
     for start in starts:

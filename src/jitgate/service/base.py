@@ -20,12 +20,18 @@ class Settings:
     `history`         how long an ended request stays listed
     `longest_access`  the most that a policy may allow
     `subscription`, `resource_group`  where machines outside the clouds are filed
+    `remind_before`   how long before its end a grant's owner is reminded; zero: not at all
+    `public_url`      where people reach this server; "": not known, so notifications hold no addresses
+    `link_key`        signs the links of notifications; empty: there are none
     """
 
     subscription: str
     resource_group: str = "jitgate"
     history: timedelta = timedelta(days=30)
     longest_access: timedelta = policy.LONGEST_ACCESS
+    remind_before: timedelta = timedelta(minutes=10)
+    public_url: str = ""
+    link_key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from jitgate.service import presentation
 from jitgate.service.attempt import attempt, event
 from jitgate.service.base import Asker, Service
 from jitgate.service.machines import readable
-from jitgate.service.requests import decision_on, make_grant, may_read
+from jitgate.service.requests import decision_on, grant, make_grant, may_read
 from jitgate.service.views import GrantView, Page
 from jitgate.store import grants, policies, requests, scopes
 from jitgate.store.database import Tx
@@ -73,15 +73,15 @@ async def close_grant(service: Service, asker: Asker, uid: str) -> GrantView:
     """
 
     def close(tx: Tx, given: Granted) -> Granted:
-        grant = given.grant
-        if grant.state.is_over:
+        held = given.grant
+        if held.state.is_over:
             return given
         own = given.asked.principal == asker.principal.uid
         reason = CloseReason.USER_REQUESTED if own else CloseReason.REVOKED
-        if not grant.state.is_live:
+        if not held.state.is_live:
             reason = CloseReason.WITHDRAWN if own else CloseReason.REVOKED
-        state = State.CLOSING if grant.state.is_live else State.CLOSED
-        return _moved(tx, given, Move(grant, state, tx.now, reason))
+        state = State.CLOSING if held.state.is_live else State.CLOSED
+        return _moved(tx, given, Move(held, state, tx.now, reason))
 
     return await _act(service, asker, uid, Operation.REQUEST_CLOSE, close)
 
@@ -89,14 +89,18 @@ async def close_grant(service: Service, asker: Asker, uid: str) -> GrantView:
 async def extend_grant(service: Service, asker: Asker, uid: str, span: Span) -> GrantView:
     """Let a grant end later: a new decision by the same rules, counted from now, or from its start.
 
-    Raises NotFound, Forbidden, Conflict, Invalid, Refused.
+    Where these ask for approval, the answer is a new grant that waits for it, and takes the old one's place once it
+    is open; a duration then counts from there. Raises NotFound, Forbidden, Conflict, Invalid, Refused.
     """
 
     def extend(tx: Tx, given: Granted) -> Granted:
         end = _later_end(tx, given, span)
-        decision, _ = decision_on(
-            tx, asker, _ask_again(given, given.grant.sources, Span(end=end), asker), _policies(tx, given)
-        )
+        covering = _policies(tx, given)
+        again = _ask_again(given, given.grant.sources, Span(end=end), asker)
+        decision, _ = decision_on(tx, asker, again, covering)
+        if isinstance(decision, NeedsApproval) and given.asked.principal == asker.principal.uid:
+            asked = grant(tx, asker, _ask_again(given, given.grant.sources, span, asker), covering)
+            return requests.get(tx, asked.uid)[0]
         _refuse_approval(decision)
         grants.set_end(tx, given.grant, end)
         return _changed(tx, given, end)

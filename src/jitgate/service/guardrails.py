@@ -6,10 +6,11 @@ from jitgate import audit
 from jitgate.audit import Operation, Outcome
 from jitgate.core import guardrail as rules
 from jitgate.core import roles
-from jitgate.core.errors import Forbidden, NotFound
+from jitgate.core.errors import Conflict, Forbidden, NotFound
 from jitgate.core.guardrail import Guardrail
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
+from jitgate.service.freezes import must_not_be_frozen
 from jitgate.store import guardrails, scopes
 from jitgate.store.database import Tx
 from jitgate.store.guardrails import Proposal
@@ -63,10 +64,11 @@ async def delete_guardrail(service: Service, asker: Asker, name: str) -> bool:
     return await attempt(service, asker, Operation.GUARDRAIL_DELETE, _resource(name), work)
 
 
-async def confirm_guardrail(service: Service, asker: Asker, name: str) -> None:
+async def confirm_guardrail(service: Service, asker: Asker, name: str, mark: str) -> None:
     """Agree, as a second administrator, to a change that loosens a guardrail.
 
-    Raises Forbidden (also for who proposed it), NotFound.
+    `mark` names the change that was read (`Proposal.mark`), so that no other can have been put in its place since.
+    Raises Forbidden (also for who proposed it), NotFound, Conflict.
     """
 
     def work(tx: Tx) -> None:
@@ -79,6 +81,9 @@ async def confirm_guardrail(service: Service, asker: Asker, name: str) -> None:
             require(asker, roles.WRITE_GUARDRAIL, proposal.guardrail.selector.scope)
         if proposal.by == asker.principal.uid:
             raise Forbidden("Who proposes to loosen a guardrail cannot confirm it: another administrator must.")
+        must_not_be_frozen(tx, asker)
+        if mark != proposal.mark:
+            raise Conflict(f"The change of guardrail {name[:100]!r} is not the one that you have read. Read it again.")
         _put_in_force(tx, asker, proposal.name, proposal.guardrail)
 
     await attempt(service, asker, Operation.GUARDRAIL_WRITE, _resource(name), work)

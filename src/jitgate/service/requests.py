@@ -8,7 +8,7 @@ from jitgate import audit
 from jitgate.audit import Event, Operation, Outcome
 from jitgate.core import roles
 from jitgate.core.access import Ask, Grant, State, Terms, check_ask
-from jitgate.core.decide import Allowed, Decision, Denied, NeedsApproval, decide
+from jitgate.core.decide import Allowed, Decision, Denied, NeedsApproval, decide, unless_nobody_can_agree
 from jitgate.core.eligibility import may_initiate
 from jitgate.core.errors import Forbidden, NotFound, Reason, Refused
 from jitgate.core.machine import Machine
@@ -18,7 +18,18 @@ from jitgate.service import presentation
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
 from jitgate.service.views import RequestView
-from jitgate.store import grants, guardrails, machines, policies, requests, scopes
+from jitgate.store import (
+    approvals,
+    freezes,
+    grants,
+    guardrails,
+    machines,
+    policies,
+    requests,
+    reviews,
+    scopes,
+)
+from jitgate.store import roles as role_rows
 from jitgate.store.database import Tx
 from jitgate.store.requests import Asked, Granted
 
@@ -43,7 +54,7 @@ async def initiate(service: Service, asker: Asker, id: PolicyId, ask: Ask) -> Re
             raise policy_not_found(id)
         if hidden := _hidden(asker, ask, [found]):
             raise Forbidden(str(hidden[0]))
-        return _grant(tx, asker, ask, [found])
+        return grant(tx, asker, ask, [found])
 
     return await attempt(service, asker, Operation.REQUEST, id.text, work)
 
@@ -59,9 +70,9 @@ async def request_access(service: Service, asker: Asker, ask: Ask) -> RequestVie
         covering = policies.covering(tx, _machine_keys(ask))
         if hidden := _hidden(asker, ask, covering):
             raise Forbidden(str(hidden[0]))
-        return _grant(tx, asker, ask, covering)
+        return grant(tx, asker, ask, covering)
 
-    return await attempt(service, asker, Operation.REQUEST, ask.machines[0].id.text, work)
+    return await attempt(service, asker, _operation(ask), ask.machines[0].id.text, work)
 
 
 async def explain(service: Service, asker: Asker, ask: Ask) -> Decision:
@@ -84,7 +95,7 @@ async def get_request(service: Service, asker: Asker, uid: str) -> RequestView:
         given = requests.get(tx, uid)
         if not given or not may_read(asker, given[0]):
             raise NotFound(f"There is no request {uid}.")
-        return presentation.requests(tx, given)[0]
+        return replace(presentation.requests(tx, given)[0], said=tuple(approvals.of(tx, [uid])[uid]))
 
     return await service.store.read(work)
 
@@ -163,10 +174,16 @@ def _decide(
 ) -> tuple[Decision, dict[str, Machine]]:
     known = machines.by_keys(tx, _machine_keys(ask))
     rails = guardrails.list_all(tx)
-    return decide(ask, [policy for _, policy in covering], known, rails, asker.principal, tx.now), known
+    over = freezes.over(tx, asker.principal.uid, [machine.id for machine in known.values()])
+    decision = decide(ask, [policy for _, policy in covering], known, rails, asker.principal, tx.now, over)
+    if isinstance(decision, NeedsApproval):
+        others = [one for one in role_rows.who_may(tx, roles.APPROVE) if one.uid != asker.principal.uid]
+        decision = unless_nobody_can_agree(decision, others)
+    return decision, known
 
 
-def _grant(tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]) -> RequestView:
+def grant(tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]) -> RequestView:
+    """Grant what was asked for, or let it wait for approval, on record. Raises Forbidden or Refused."""
     decision, known = decision_on(tx, asker, ask, covering)
     uids = {policy.id.key: uid for uid, policy in covering}
     asked = _asked(tx, asker, ask, decision)
@@ -177,12 +194,14 @@ def _grant(tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]
         for position, terms in enumerate(decision.terms)
     ]
     requests.add(tx, asked, given)
+    if ask.break_glass:
+        reviews.open_for(tx, asked.uid)
     for scope in {one.grant.scope for one in given}:
         scopes.wake(tx, scope)
     for one in given:
         if one.grant.state is State.OPENING:
             grants.supersede(tx, one.grant)
-    audit.record(tx, [_accepted(asker, asked, text, given) for text in dict.fromkeys(texts.values())])
+    audit.record(tx, [_accepted(asker, ask, asked, text, given) for text in dict.fromkeys(texts.values())])
     return presentation.request(given, by_uuid, {})
 
 
@@ -233,7 +252,11 @@ def _first_state(tx: Tx, ask: Ask, decision: Allowed | NeedsApproval) -> State:
     return State.OPENING
 
 
-def _accepted(asker: Asker, asked: Asked, machine_id: str, given: Sequence[Granted]) -> Event:
+def _operation(ask: Ask) -> Operation:
+    return Operation.BREAK_GLASS if ask.break_glass else Operation.REQUEST
+
+
+def _accepted(asker: Asker, ask: Ask, asked: Asked, machine_id: str, given: Sequence[Granted]) -> Event:
     """One event a machine, so that each machine's record tells of it."""
     here = [one.grant for one in given if one.machine_id == machine_id]
     properties = {
@@ -251,7 +274,7 @@ def _accepted(asker: Asker, asked: Asked, machine_id: str, given: Sequence[Grant
             for grant in here
         ],
     }
-    return event(asker, Operation.REQUEST, Outcome.ACCEPTED, machine_id, properties)
+    return event(asker, _operation(ask), Outcome.ACCEPTED, machine_id, properties)
 
 
 def _machine_keys(ask: Ask) -> list[str]:

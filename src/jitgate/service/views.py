@@ -9,6 +9,7 @@ from jitgate.core.access import Grant
 from jitgate.core.desired import PortKey
 from jitgate.core.machine import Machine
 from jitgate.core.policy import Policy
+from jitgate.store.approvals import Said
 
 Item = TypeVar("Item")
 
@@ -42,7 +43,7 @@ class GrantView:
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """A request and its grants, in the order in which they were asked for."""
+    """A request and its grants, in the order in which they were asked for. `said`: what others have said to it."""
 
     uid: str
     requestor: str
@@ -51,6 +52,24 @@ class RequestView:
     start: datetime | None
     approvals: int
     grants: tuple[GrantView, ...]
+    said: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingView:
+    """A request that waits for approval, as one of its approvers sees it.
+
+    `missing`     what it lacks, for people
+    `wait_until`  when it has waited too long
+    `is_mine`     the reader may decide it now
+    `refused`     why it would not be granted any more; "" if it would
+    """
+
+    request: RequestView
+    missing: str
+    wait_until: datetime | None
+    is_mine: bool
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

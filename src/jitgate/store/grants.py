@@ -5,16 +5,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, text, true, update
 
 from jitgate.core import duration
 from jitgate.core.access import CloseReason, Grant, State, supersedes
 from jitgate.core.desired import AccessKey, Protocol, SessionEnd, Want
 from jitgate.core.prefixes import Prefix, is_wide
 from jitgate.core.progress import Move, due_at
+from jitgate.core.resource_id import key
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared, literal_in
-from jitgate.store.schema import grant_key, grants, group_member
+from jitgate.store.schema import grant_key, grants, group_member, machine
 
 LIVE = ("opening", "open")
 NOT_OVER = ("pending", "scheduled", "opening", "open")
@@ -264,6 +265,16 @@ _of_members = (
     .join(group_member, group_member.c.member == grants.c.principal)
     .where(group_member.c.group.in_(bindparam("uids", expanding=True)), _is_not_over)
 )
+
+
+def live_below(tx: Tx, scope_path: str) -> list[Grant]:
+    """Grants that are not over, of the machines at or below a scope path."""
+    path = key(scope_path).rstrip("/") + "/"
+    # Not LIKE: an id may hold what LIKE takes for a wildcard.
+    below = (func.substr(machine.c.id_key, 1, len(path)) == path) | (machine.c.id_key == path.rstrip("/"))
+    inside = select(machine.c.uuid).where(below)
+    is_inside = grants.c.machine.in_(inside) if path != "/" else true()
+    return [from_row(row) for row in tx.execute(select(*_columns).where(_is_not_over, is_inside))]
 
 
 def superseded_by(tx: Tx, uids: Sequence[str]) -> list[Grant]:

@@ -1,5 +1,7 @@
 """Guardrails, and changes that would loosen one and wait for a second administrator."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,10 +9,12 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select
 
+from jitgate.core.approval import Step, parse_approver
 from jitgate.core.desired import SessionEnd
 from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector
 from jitgate.core.prefixes import Prefix
 from jitgate.core.resource_id import key
+from jitgate.core.windows import parse as parse_window
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared
 from jitgate.store.schema import guardrail, guardrail_proposal
@@ -24,6 +28,13 @@ class Proposal:
     guardrail: Guardrail | None
     at: datetime
     by: str
+
+    @property
+    def mark(self) -> str:
+        """What names exactly this change: another one under the same name, or made at another time, has another."""
+        body = None if self.guardrail is None else encode(self.guardrail)
+        told = [self.name, body, self.at.isoformat(), self.by]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def put(tx: Tx, new: Guardrail, by: str) -> None:
@@ -80,6 +91,7 @@ def encode(one: Guardrail) -> dict[str, Any]:
         "selector": {"scope": selector.scope, "tags": dict(selector.tags), "ports": sorted(selector.ports)},
         "limits": {
             "approvals": limits.approvals,
+            "steps": [_encode_step(step) for step in limits.steps],
             "reasonRequired": limits.reason_required,
             "reasonPattern": limits.reason_pattern,
             "session": limits.session,
@@ -87,6 +99,7 @@ def encode(one: Guardrail) -> dict[str, Any]:
             "callerOnly": limits.caller_only,
             "maxDuration": _seconds(limits.max_duration),
             "approvalWait": _seconds(limits.approval_wait),
+            "windows": list(map(str, limits.windows)),
             "enforcement": limits.enforcement,
         },
     }
@@ -100,6 +113,8 @@ def decode(name: str, body: Mapping[str, Any]) -> Guardrail:
         selector=Selector(selector["scope"], selector["tags"], frozenset(selector["ports"])),
         limits=Limits(
             approvals=limits["approvals"],
+            # What an older jitgate wrote has neither steps nor windows.
+            steps=tuple(map(_decode_step, limits.get("steps", ()))),
             reason_required=limits["reasonRequired"],
             reason_pattern=limits["reasonPattern"],
             session=None if limits["session"] is None else SessionEnd(limits["session"]),
@@ -107,8 +122,29 @@ def decode(name: str, body: Mapping[str, Any]) -> Guardrail:
             caller_only=limits["callerOnly"],
             max_duration=_timedelta(limits["maxDuration"]),
             approval_wait=_timedelta(limits["approvalWait"]),
+            windows=tuple(parse_window(text, "windows") for text in limits.get("windows", ())),
             enforcement=None if limits["enforcement"] is None else Enforcement(limits["enforcement"]),
         ),
+    )
+
+
+def _encode_step(step: Step) -> dict[str, Any]:
+    return {
+        "approvals": step.approvals,
+        "approvers": list(map(str, step.approvers)),
+        "escalateAfter": _seconds(step.escalate_after),
+        "escalateTo": list(map(str, step.escalate_to)),
+        "windows": list(map(str, step.windows)),
+    }
+
+
+def _decode_step(body: Mapping[str, Any]) -> Step:
+    return Step(
+        approvals=body["approvals"],
+        approvers=tuple(parse_approver(text, "approvers") for text in body["approvers"]),
+        escalate_after=_timedelta(body["escalateAfter"]),
+        escalate_to=tuple(parse_approver(text, "escalateTo") for text in body["escalateTo"]),
+        windows=tuple(parse_window(text, "windows") for text in body["windows"]),
     )
 
 

@@ -98,6 +98,27 @@ _not_closed_of_policy = _of_policy.where(grants.c.closed_at.is_(None))
 _closed_of_policy = _of_policy.where(grants.c.closed_at >= bindparam("since"))
 
 
+def of_grants(tx: Tx, uids: Sequence[str]) -> list[Granted]:
+    """Grants by uid."""
+    return [_granted(row) for row in tx.execute(_of_grants, {"uids": list(uids)})]
+
+
+_of_grants = _joined.where(grants.c.uid.in_(bindparam("uids", expanding=True)))
+
+
+def find(tx: Tx, uid_prefix: str, most: int) -> list[str]:
+    """The requests whose uid begins like this."""
+    rows = tx.execute(_find_request, {"low": uid_prefix, "high": uid_prefix + "~", "most": most})
+    return [row.uid for row in rows]
+
+
+_find_request = (
+    select(request.c.uid)
+    .where(request.c.uid >= bindparam("low"), request.c.uid < bindparam("high"))
+    .limit(bindparam("most"))
+)
+
+
 def find_grants(tx: Tx, uid_prefix: str, most: int) -> list[Granted]:
     """Grants whose uid begins like this."""
     return [_granted(row) for row in tx.execute(_find, {"low": uid_prefix, "high": uid_prefix + "~", "most": most})]

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, update
 
 from jitgate.core.resource_id import key
-from jitgate.core.roles import BUILT_IN_BY_ID, WRITE_ASSIGNMENT, Kind, Role
+from jitgate.core.roles import BUILT_IN_BY_ID, WRITE_ASSIGNMENT, Kind, Principal, Role
 from jitgate.store.database import Tx
 from jitgate.store.prepared import literal_in
-from jitgate.store.principals import Given, given, role
+from jitgate.store.principals import Given, given, load, role
 from jitgate.store.schema import group_member, principal, role_assignment, role_definition
 
 
@@ -104,11 +104,29 @@ def somebody_can_assign(tx: Tx) -> bool:
     return bool(holders) and tx.execute(_anybody, {"holders": holders}).first() is not None
 
 
+def who_may(tx: Tx, action: str) -> list[Principal]:
+    """Every enabled person and program with a role that allows an action somewhere, by itself or through a group."""
+    in_use = [held for row in tx.execute(_roles_in_use) if (held := get(tx, row.role)) is not None]
+    allowing = [held.id for held in in_use if held.allows(action)]
+    rows = tx.execute(_who_holds, {"roles": allowing}) if allowing else ()
+    return [found for row in rows if (found := load(tx, row.uid)) is not None]
+
+
 def _can_assign(row: Any) -> bool:
     held = BUILT_IN_BY_ID.get(row.role) or (role(row) if row.id else None)
     return held is not None and held.allows(WRITE_ASSIGNMENT)
 
 
+_roles_in_use = select(role_assignment.c.role).distinct()
+_who_hold_it = select(role_assignment.c.principal).where(role_assignment.c.role.in_(bindparam("roles", expanding=True)))
+_who_holds = select(principal.c.uid).where(
+    principal.c.disabled_at.is_(None),
+    literal_in(principal.c.kind, [kind for kind in Kind if not kind.is_group]),
+    or_(
+        principal.c.uid.in_(_who_hold_it),
+        principal.c.uid.in_(select(group_member.c.member).where(group_member.c.group.in_(_who_hold_it))),
+    ),
+)
 _insert = insert(role_definition)
 _update = update(role_definition)
 _by_id = select(role_definition).where(role_definition.c.id == bindparam("id"))

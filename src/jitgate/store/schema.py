@@ -271,6 +271,7 @@ grants = Table(
     Index("ix_grants_policy", "policy", "asked_at"),
     Index("ix_grants_successor", "successor", **_where("successor IS NOT NULL")),
     Index("ix_grants_closed", "scope", "closed_at", **_where("closed_at IS NOT NULL")),
+    Index("ix_grants_pending", "asked_at", **_where("state = 'pending'")),
 )
 
 # Each key of each grant that is not closed: how the truth of a key is worked out from all its grants.
@@ -283,6 +284,59 @@ grant_key = Table(
     Column("prefix", Text, primary_key=True),
     Column("grant", Text, ForeignKey("grants.uid"), primary_key=True, index=True),
     sqlite_with_rowid=False,
+)
+
+# What others said to a request.
+approval = Table(
+    "approval",
+    metadata,
+    Column("request", Text, ForeignKey("request.uid"), primary_key=True),
+    Column("principal", Text, ForeignKey("principal.uid"), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("verdict", Text, nullable=False),  # approved, denied
+    Column("at", Instant, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+# Requests that broke the glass, to be looked at afterwards by somebody else.
+review = Table(
+    "review",
+    metadata,
+    Column("request", Text, ForeignKey("request.uid"), primary_key=True),
+    Column("opened_at", Instant, nullable=False),
+    Column("reviewed_at", Instant),
+    Column("reviewed_by", Text, ForeignKey("principal.uid")),
+    Column("note", Text),
+    Index("ix_review_open", "opened_at", **_where("reviewed_at IS NULL")),
+)
+
+freeze = Table(
+    "freeze",
+    metadata,
+    Column("uid", Text, primary_key=True),
+    Column("key", Text, nullable=False),  # jitgate.core.freeze.Freeze.key
+    Column("person", Text, ForeignKey("principal.uid")),
+    Column("scope", Text),
+    Column("why", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", Text, ForeignKey("principal.uid"), nullable=False),
+    Column("thawed_at", Instant),
+    Column("thawed_by", Text, ForeignKey("principal.uid")),
+    Column("thaw_why", Text),
+    Index("ix_freeze_in_force", "key", **_where("thawed_at IS NULL")),
+)
+
+# How far each receiver of notifications has read the record.
+notify_cursor = Table(
+    "notify_cursor",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),  # delivered up to here
+    Column("attempts", Integer, nullable=False),  # failures in a row
+    Column("due_at", Instant, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_until", Instant),
+    Column("error", Text, nullable=False),
 )
 
 scope_state = Table(

@@ -22,10 +22,11 @@ from tests.unit.core.examples import (
     make_rule,
 )
 
-from jitgate.core import checks, roles
+from jitgate.core import checks, roles, windows
 from jitgate.core.access import Span
 from jitgate.core.checks import CHECKS, FARTHEST_START, Check, Question, reasons_against
 from jitgate.core.errors import Reason
+from jitgate.core.freeze import Freeze
 from jitgate.core.guardrail import strictest
 from jitgate.core.machine import Machine
 from jitgate.core.policy import PortRule
@@ -43,6 +44,7 @@ def question(
     machine: Machine | None = None,
     principal: Principal | None = None,
     now: datetime = NOW,
+    freezes: tuple[Freeze, ...] = (),
     **limits: Any,
 ) -> Question:
     """A question that every check lets pass, but for what is said otherwise."""
@@ -57,6 +59,7 @@ def question(
         limits=held,
         principal=principal or make_principal(),
         now=now,
+        freezes=freezes,
     )
 
 
@@ -200,6 +203,54 @@ REFUSED: list[tuple[Check, Question, str, str, list[str], str]] = [
         "startTimeUtc",
         ["2030-01-31T12:01:00Z"],
         "2030-01-01T12:00:00Z to 2030-01-31T12:00:00Z",
+    ),
+    (
+        checks.is_inside_the_windows,
+        question(windows=(windows.parse("Mon 08:00-17:00", "w"), windows.parse("Tue 13:00-17:00", "w"))),
+        "OutsideWindow",
+        "startTimeUtc",
+        ["2030-01-01T12:00:00Z is outside the windows", "port 22 of web-1"],
+        "Mon 08:00-17:00; Tue 13:00-17:00",
+    ),
+    (
+        checks.access_is_short_enough,
+        question(port=lasting("PT2H"), windows=(windows.parse("Tue 08:00-13:00", "w"),)),
+        "TooLong",
+        f"{FIELD}.duration",
+        ["2 h is longer"],
+        "at most 1 h (PT1H), that is until 2030-01-01T13:00:00Z",
+    ),
+    (
+        checks.nothing_is_frozen,
+        question(freezes=(Freeze("f1", "an incident", NOW - HOUR, person="alice"),)),
+        "Frozen",
+        FIELD,
+        ["Alice is frozen since 2030-01-01T11:00:00Z: an incident"],
+        "once it is thawed",
+    ),
+    (
+        checks.nothing_is_frozen,
+        question(freezes=(Freeze("f1", "maintenance", NOW, scope="/"),)),
+        "Frozen",
+        FIELD,
+        ["everything at / is frozen", "maintenance"],
+        "once it is thawed",
+    ),
+    (
+        checks.justification_is_given,
+        question(ask={"break_glass": True}),
+        "JustificationRequired",
+        "justification",
+        ["breaking the glass needs a reason"],
+        "a text that says why",
+    ),
+    (
+        checks.access_is_short_enough,
+        question(port=lasting("PT2H"), ask={"break_glass": True}),
+        "TooLong",
+        f"{FIELD}.duration",
+        ["2 h is longer"],
+        "at most 1 h (PT1H), that is until 2030-01-01T13:00:00Z",
     ),
     (
         checks.end_is_ahead,

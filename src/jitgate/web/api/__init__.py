@@ -4,8 +4,10 @@ from fastapi import APIRouter
 
 from jitgate.web.api import (
     activity,
+    approvals,
     assignments,
     credentials,
+    freezes,
     grants,
     groups,
     guardrails,
@@ -22,7 +24,9 @@ for family in (
     whoami,
     machines,
     requests,
+    approvals,
     grants,
+    freezes,
     policies,
     guardrails,
     principals,

@@ -63,6 +63,10 @@ class AskForm(Form):
     machines: list[MachineForm] = Field(max_length=MOST_GRANTS)
     justification: Text = Field(default="", examples=["INC-7"], max_length=LONGEST_JUSTIFICATION)
     start_time_utc: AwareDatetime | None = Field(default=None, description="When access shall begin. Left out: now.")
+    break_glass: bool = Field(
+        default=False,
+        description="In an emergency: at once, without approval, for an hour at most; reviewed afterwards.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ async def read(service: Service, asker: Asker, form: AskForm) -> Asked:
         ports = tuple(_port(port, f"{field}.ports[{at}]", asker.address) for at, port in enumerate(wanted.ports))
         asks.append(MachineAsk(resource_id.parse_machine_id(machine.id, f"{field}.id"), ports, field))
     start = None if form.start_time_utc is None else utc(form.start_time_utc, "startTimeUtc")
-    return Asked(check_ask(Ask(tuple(asks), form.justification, asker.address, start)), found)
+    return Asked(check_ask(Ask(tuple(asks), form.justification, asker.address, start, form.break_glass)), found)
 
 
 def span(form: SpanForm, field: str) -> Span | None:

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 
 from pydantic import Field
 
-from jitgate.core import duration, guardrail, policy, prefixes, resource_id
+from jitgate.core import duration, guardrail, policy, prefixes, resource_id, windows
+from jitgate.core.approval import MOST_APPROVERS, MOST_STEPS, Approver, Step, parse_approver
 from jitgate.core.desired import SessionEnd
 from jitgate.core.errors import Invalid
 from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector
+from jitgate.core.windows import MOST_WINDOWS, Window
 from jitgate.store.guardrails import Proposal
 from jitgate.web.api.forms import Form, Shown, Text, texts
 
@@ -23,10 +25,28 @@ class SelectorForm(Form):
     ports: list[int] = Field(default=[], max_length=policy.MOST_PORTS)
 
 
+class StepForm(Form):
+    """So many approvals by some of these; steps follow on each other."""
+
+    approvals: int = 1
+    approvers: list[Text] = Field(
+        default=[],
+        examples=[["group:ops", "user:alice", "owner"]],
+        description="Empty: whoever holds the right. Everybody named needs it, too.",
+        max_length=MOST_APPROVERS,
+    )
+    escalate_after: Text | None = Field(default=None, description="After so much waiting, `escalateTo` may decide too.")
+    escalate_to: list[Text] = Field(
+        default=[], description="Empty: whoever holds the right.", max_length=MOST_APPROVERS
+    )
+    windows: list[Text] = Field(default=[], description="When they may decide.", max_length=MOST_WINDOWS)
+
+
 class LimitsForm(Form):
     """What it demands. What is left out, it says nothing about."""
 
     approvals: int = Field(default=0, description="How many others have to agree.")
+    steps: list[StepForm] = Field(default=[], description="The same in detail.", max_length=MOST_STEPS)
     reason_required: bool = False
     reason_pattern: Text | None = Field(
         None, examples=["INC-#*"], description="The whole justification must match; `*` any text, `#` digits."
@@ -36,6 +56,12 @@ class LimitsForm(Form):
     caller_only: bool = Field(default=False, description="A request may open for the caller's own address only.")
     max_duration: Text | None = Field(default=None, examples=["PT1H"])
     approval_wait: Text | None = Field(default=None, description="How long a request may wait for its approvals.")
+    windows: list[Text] = Field(
+        default=[],
+        examples=[["Mon-Fri 09:00-17:00 Europe/Berlin"]],
+        description="When access may be, from its beginning to its end.",
+        max_length=MOST_WINDOWS,
+    )
     enforcement: Enforcement | None = None
 
 
@@ -55,6 +81,7 @@ class ShownGuardrail(GuardrailForm):
 class ShownProposal(Shown):
     """A change that waits for a second administrator. `guardrail`: what it would be; null: it would be removed."""
 
+    id: str = Field(description="Names this very change, to confirm it.")
     name: str
     guardrail: ShownGuardrail | None
     proposed_time_utc: datetime
@@ -80,6 +107,7 @@ def show(held: Guardrail) -> ShownGuardrail:
 def show_proposal(waiting: Proposal) -> ShownProposal:
     """A waiting change as a document."""
     return ShownProposal(
+        id=waiting.mark,
         name=waiting.name,
         guardrail=None if waiting.guardrail is None else show(waiting.guardrail),
         proposed_time_utc=waiting.at,
@@ -90,6 +118,7 @@ def show_proposal(waiting: Proposal) -> ShownProposal:
 def _limits(form: LimitsForm) -> Limits:
     return Limits(
         approvals=form.approvals,
+        steps=tuple(_step(step, f"limits.steps[{at}]") for at, step in enumerate(form.steps)),
         reason_required=form.reason_required,
         reason_pattern=form.reason_pattern,
         session=form.session,
@@ -97,13 +126,43 @@ def _limits(form: LimitsForm) -> Limits:
         caller_only=form.caller_only,
         max_duration=_length(form.max_duration, "limits.maxDuration"),
         approval_wait=_length(form.approval_wait, "limits.approvalWait"),
+        windows=_windows(form.windows, "limits.windows"),
         enforcement=form.enforcement,
     )
+
+
+def _step(form: StepForm, field: str) -> Step:
+    return Step(
+        approvals=form.approvals,
+        approvers=_approvers(form.approvers, f"{field}.approvers"),
+        escalate_after=_length(form.escalate_after, f"{field}.escalateAfter"),
+        escalate_to=_approvers(form.escalate_to, f"{field}.escalateTo"),
+        windows=_windows(form.windows, f"{field}.windows"),
+    )
+
+
+def _show_step(step: Step) -> StepForm:
+    return StepForm(
+        approvals=step.approvals,
+        approvers=list(map(str, step.approvers)),
+        escalate_after=_iso(step.escalate_after),
+        escalate_to=list(map(str, step.escalate_to)),
+        windows=list(map(str, step.windows)),
+    )
+
+
+def _approvers(given: list[Text], field: str) -> tuple[Approver, ...]:
+    return tuple(parse_approver(text, f"{field}[{at}]") for at, text in enumerate(given))
+
+
+def _windows(given: list[Text], field: str) -> tuple[Window, ...]:
+    return tuple(windows.parse(text, f"{field}[{at}]") for at, text in enumerate(given))
 
 
 def _show_limits(limits: Limits) -> LimitsForm:
     return LimitsForm(
         approvals=limits.approvals,
+        steps=list(map(_show_step, limits.steps)),
         reason_required=limits.reason_required,
         reason_pattern=limits.reason_pattern,
         session=limits.session,
@@ -111,6 +170,7 @@ def _show_limits(limits: Limits) -> LimitsForm:
         caller_only=limits.caller_only,
         max_duration=_iso(limits.max_duration),
         approval_wait=_iso(limits.approval_wait),
+        windows=list(map(str, limits.windows)),
         enforcement=limits.enforcement,
     )
 

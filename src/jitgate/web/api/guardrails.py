@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Response
 
 from jitgate.service import guardrails
 from jitgate.web.api import guardrail_forms
-from jitgate.web.api.forms import Shown, Text
+from jitgate.web.api.forms import Form, Shown, Text
 from jitgate.web.api.guardrail_forms import GuardrailForm, ShownGuardrail, ShownProposal
 from jitgate.web.api.refusals import REFUSALS
 from jitgate.web.api.words import NativeRoute
@@ -29,6 +29,12 @@ class Change(Shown):
 
     name: str
     in_force: bool
+
+
+class ConfirmForm(Form):
+    """Which change is agreed to: the `id` of the proposal that was read. Another one may have taken its place since."""
+
+    proposal: Text
 
 
 @router.get("", summary="List guardrails")
@@ -67,9 +73,9 @@ async def delete_guardrail(name: Name, service: CurrentService, asker: CurrentAs
 
 
 @router.post("/{guardrail}/confirm", summary="Confirm a waiting change")
-async def confirm_guardrail(name: Name, service: CurrentService, asker: CurrentAsker) -> Change:
-    """Agree, as a second administrator, to a change that loosens."""
-    await guardrails.confirm_guardrail(service, asker, name)
+async def confirm_guardrail(name: Name, form: ConfirmForm, service: CurrentService, asker: CurrentAsker) -> Change:
+    """Agree, as a second administrator, to a change that loosens. 409: it is not the one that was read."""
+    await guardrails.confirm_guardrail(service, asker, name, form.proposal)
     return Change(name=name, in_force=True)
 
 

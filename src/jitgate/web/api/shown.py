@@ -10,6 +10,7 @@ from jitgate.core.access import CloseReason, State
 from jitgate.core.desired import PortKey, Protocol, SessionEnd
 from jitgate.core.machine import OperatingSystem
 from jitgate.service.views import GrantView, MachineView, RequestView
+from jitgate.store.approvals import Verdict
 from jitgate.web.api.forms import Shown, texts
 
 
@@ -43,6 +44,7 @@ class ShownGrant(Shown):
     start_time_utc: datetime | None
     opened_time_utc: datetime | None
     end_time_utc: datetime | None = Field(description="Null while a duration has not begun to run.")
+    wait_until_utc: datetime | None = Field(description="Until when it waits for approval.")
     closed_time_utc: datetime | None
     successor: str | None = Field(description="The grant of a newer request that takes this one's place.")
 
@@ -57,6 +59,16 @@ class ShownRequest(Shown):
     start_time_utc: datetime | None
     approvals: int = Field(description="How many others have to agree.")
     grants: list[ShownGrant]
+    said: list["ShownSaid"] = Field(default=[], description="What others have said to it.")
+
+
+class ShownSaid(Shown):
+    """What somebody said to a request."""
+
+    by: str
+    verdict: Verdict
+    time_utc: datetime
+    note: str
 
 
 class ShownPort(Shown):
@@ -115,6 +127,7 @@ def grant(view: GrantView) -> ShownGrant:
         start_time_utc=it.start,
         opened_time_utc=it.opened_at,
         end_time_utc=it.end,
+        wait_until_utc=it.wait_until,
         closed_time_utc=it.closed_at,
         successor=it.successor,
     )
@@ -130,6 +143,7 @@ def request(view: RequestView) -> ShownRequest:
         start_time_utc=view.start,
         approvals=view.approvals,
         grants=[grant(each) for each in view.grants],
+        said=[ShownSaid(by=one.name, verdict=one.verdict, time_utc=one.at, note=one.note) for one in view.said],
     )
 
 

@@ -102,7 +102,9 @@ def _requested_port(view: GrantView) -> Json:
 def _end(view: GrantView) -> datetime:
     """When access ends; for a length that has not begun to run the latest moment at which it could."""
     grant = view.grant
-    return grant.end or grant.span.end_from(grant.wait_until or grant.start or view.asked_at)
+    waits = grant.wait_until if grant.state is State.PENDING or grant.start is None else None
+    latest = max((moment for moment in (waits, grant.start) if moment is not None), default=view.asked_at)
+    return grant.end or grant.span.end_from(latest)
 
 
 def _effective(sources: Sequence[Prefix]) -> str | tuple[str, ...]:

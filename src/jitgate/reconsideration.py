@@ -1,0 +1,110 @@
+"""Whether what was asked for would be granted now: asked again at approval, and when a scheduled start comes.
+
+Rights, policies, guardrails, freezes and approvers may all have changed since. It is the same decision as the first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from jitgate.core import approval
+from jitgate.core.access import Ask, CloseReason, MachineAsk, PortAsk, Span, State
+from jitgate.core.approval import Approval, Missing
+from jitgate.core.checks import NO_RIGHT
+from jitgate.core.decide import Allowed, Decision, Denied, decide
+from jitgate.core.errors import Reason
+from jitgate.core.machine import Machine
+from jitgate.core.prefixes import Prefix
+from jitgate.core.progress import Move
+from jitgate.core.resource_id import parse_machine_id
+from jitgate.core.roles import Principal
+from jitgate.store import approvals, freezes, guardrails, machines, policies, principals, requests
+from jitgate.store.approvals import Verdict
+from jitgate.store.database import Tx
+from jitgate.store.requests import Asked, Granted
+
+
+def check(tx: Tx, move: Move) -> Move:
+    """The same move, or for a scheduled start that may not open any more, one that closes the grant."""
+    if move.state is not State.OPENING:
+        return move
+    why = _why_not_start(tx, move)
+    return replace(move, state=State.CLOSED, reason=CloseReason.REVOKED, end=None, detail=why) if why else move
+
+
+def decide_again(tx: Tx, given: Sequence[Granted], spans: Mapping[str, Span] | None = None) -> Decision:
+    """The decision on grants of one request, as it would be made now.
+
+    `spans`  by grant, where it is not what was asked for
+    """
+    asked = given[0].asked
+    requester = principals.load(tx, asked.principal)
+    if requester is None:
+        return Denied((Reason(NO_RIGHT, "", f"{asked.requestor} is disabled"),))
+    present = machines.present(tx, list({one.grant.machine for one in given}))
+    if gone := next((one for one in given if one.grant.machine not in present), None):
+        return Denied((Reason("VirtualMachineNotFound", "", f"{gone.machine_id} is gone"),))
+    return _decide(tx, _ask(tx, given, present, spans or {}), list(present.values()), requester)
+
+
+def standing(tx: Tx, request: str) -> list[Approval]:
+    """The approvals of a request by those who are still there, and not frozen, with the rights that they hold now."""
+    said = [one for one in approvals.of(tx, [request])[request] if one.verdict is Verdict.APPROVED]
+    found = [(one, principals.load(tx, one.principal)) for one in said if not freezes.of_person(tx, one.principal)]
+    return [Approval(by, one.at) for one, by in found if by is not None]
+
+
+def missing(tx: Tx, decision: Decision, asked: Asked) -> list[Missing]:
+    """What a request still lacks of the approvals that a decision on it asks for."""
+    if isinstance(decision, (Allowed, Denied)):
+        return []
+    return approval.missing(decision.needs, standing(tx, asked.uid), asked.at)
+
+
+def _why_not_start(tx: Tx, move: Move) -> str:
+    [given] = requests.of_grants(tx, [move.grant.uid])
+    decision = decide_again(tx, [given], {move.grant.uid: Span(end=move.end)})
+    if isinstance(decision, Denied):
+        return "it would not be granted any more: " + " ".join(map(str, decision.reasons))
+    lacking = missing(tx, decision, given.asked)
+    return f"it lacks approval: {describe(lacking)}" if lacking else ""
+
+
+def describe(lacking: Sequence[Missing]) -> str:
+    """What is missing, for people."""
+    return "; ".join(
+        f"{one.approvals} more for {one.need.machine.name} by {_whom(one)} (guardrail {one.need.guardrail}, "
+        f"step {one.number} of {len(one.need.steps)})"
+        for one in lacking
+    )
+
+
+def _whom(lacking: Missing) -> str:
+    return " or ".join(map(str, lacking.step.approvers)) or "anybody with the right"
+
+
+def _decide(tx: Tx, ask: Ask, present: Sequence[Machine], requester: Principal) -> Decision:
+    keys = [machine.key for machine in present]
+    covering = [policy for _, policy in policies.covering(tx, keys)]
+    over = freezes.over(tx, requester.uid, [machine.id for machine in present])
+    known = {machine.key: machine for machine in present}
+    return decide(ask, covering, known, guardrails.list_all(tx), requester, tx.now, over)
+
+
+def _ask(tx: Tx, given: Sequence[Granted], present: Mapping[str, Machine], spans: Mapping[str, Span]) -> Ask:
+    asked = given[0].asked
+    ports: dict[str, list[PortAsk]] = {}
+    for one in given:
+        span = spans.get(one.grant.uid, one.grant.span)
+        port = PortAsk(one.grant.port, one.grant.sources, span, one.grant.protocol)
+        ports.setdefault(one.grant.machine, []).append(port)
+    wanted = tuple(
+        MachineAsk(parse_machine_id(present[machine].id, "machine"), tuple(asks)) for machine, asks in ports.items()
+    )
+    caller = Prefix(asked.caller) if asked.caller else None
+    return Ask(wanted, asked.justification, caller, _start(asked.start, tx.now))
+
+
+def _start(start: datetime | None, now: datetime) -> datetime | None:
+    """A start that lies ahead; one that has come is now."""
+    return start if start is not None and start > now else None

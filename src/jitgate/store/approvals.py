@@ -1,0 +1,75 @@
+"""What others said to requests, and which requests wait for somebody to say something."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import bindparam, delete, func, insert, select
+
+from jitgate.store.database import Tx
+from jitgate.store.prepared import literal_in
+from jitgate.store.schema import approval, grants
+
+
+class Verdict(StrEnum):
+    """What somebody said."""
+
+    APPROVED = "approved"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody said to a request. `name` is theirs at that time; `principal` their uid."""
+
+    request: str
+    principal: str
+    name: str
+    verdict: Verdict
+    at: datetime
+    note: str
+
+
+def put(tx: Tx, said: Said) -> None:
+    """Keep what somebody said, in place of what they said to the same request before."""
+    tx.execute(_delete, {"b_request": said.request, "b_principal": said.principal})
+    tx.execute(_insert, {name: getattr(said, name) for name in Said.__slots__})
+
+
+def of(tx: Tx, requests: Sequence[str]) -> dict[str, list[Said]]:
+    """What was said to each of these requests, in the order in which it was."""
+    found: dict[str, list[Said]] = {request: [] for request in requests}
+    for row in tx.execute(_of, {"requests": list(found)}) if found else ():
+        found[row.request].append(Said(row.request, row.principal, row.name, Verdict(row.verdict), row.at, row.note))
+    return found
+
+
+def waiting(tx: Tx, most: int, after: tuple[datetime, str] | None = None) -> list[tuple[datetime, str]]:
+    """The requests that wait for approval, the oldest first, each with when it was made."""
+    at, uid = after or (None, "")
+    statement = _waiting if at is None else _waiting.having(_is_after)
+    values = {"most": most} | ({"at": at, "uid": uid} if at is not None else {})
+    return [(row.at, row.request) for row in tx.execute(statement, values)]
+
+
+_insert = insert(approval)
+_delete = delete(approval).where(
+    approval.c.request == bindparam("b_request"), approval.c.principal == bindparam("b_principal")
+)
+_of = (
+    select(approval)
+    .where(approval.c.request.in_(bindparam("requests", expanding=True)))
+    .order_by(approval.c.at, approval.c.principal)
+)
+_asked = func.min(grants.c.asked_at, type_=grants.c.asked_at.type)
+_waiting = (
+    select(grants.c.request, _asked.label("at"))
+    .where(literal_in(grants.c.state, ("pending",)))
+    .group_by(grants.c.request)
+    .order_by(_asked, grants.c.request)
+    .limit(bindparam("most"))
+)
+_is_after = (_asked > bindparam("at", type_=grants.c.asked_at.type)) | (
+    (_asked == bindparam("at", type_=grants.c.asked_at.type)) & (grants.c.request > bindparam("uid"))
+)
