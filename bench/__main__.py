@@ -91,10 +91,13 @@ class Bench:
         with (
             Installation(self._scratch / "loaded") as installation,
             BareServer(self._scratch / "grouped") as grouped,
-            BareServer(self._scratch / "own", own_commit=True) as own,
+            BareServer(self._scratch / "own", "--own-commit") as own,
+            BareServer(self._scratch / "plain", "--plain") as plain,
         ):
-            size = self.size
-            return list(throughput.measure(installation, grouped, own, rounds, size.load_rounds, size.seconds))
+            bare = {"grouped": grouped, "own": own, "plain": plain}
+            found = throughput.measure(installation, bare, rounds, self.size.load_rounds, self.size.seconds)
+        self.details["rounds"] = {name: [asdict(load) for load in loads] for name, loads in found.items()}
+        return throughput.rows(found)
 
 
 def run() -> int:

@@ -7,19 +7,21 @@ from typing import Self
 
 from bench import bare
 from bench.client import Target
+from jitgate.identity.bootstrap import OWNER_TOKEN
 
 
 class BareServer:
-    """A server of `bench.bare`: started when entered, ended when left."""
+    """A server of `bench.bare`, with its options: started when entered, ended when left. It logs into a file."""
 
-    def __init__(self, directory: Path, *, own_commit: bool = False) -> None:
+    def __init__(self, directory: Path, *options: str) -> None:
         self._directory = directory
-        self._options = ["--own-commit"] if own_commit else []
+        self._options = options
 
     def __enter__(self) -> Self:
         self._directory.mkdir()
         command = [sys.executable, "-m", "bench.bare", str(self._directory), *self._options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self._process.stdout is not None
         self._port = int(self._process.stdout.readline())
         return self
@@ -31,4 +33,6 @@ class BareServer:
     @property
     def target(self) -> Target:
         """Where it takes rows."""
-        return Target(self._port, self._directory / "ca.pem", bare.PATH, bare.BODY)
+        token = self._directory / OWNER_TOKEN
+        held = token.read_text().strip() if token.exists() else ""
+        return Target(self._port, self._directory / "ca.pem", bare.PATH, bare.BODY, held)

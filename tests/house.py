@@ -103,7 +103,7 @@ class House:
         return Store.open(f"sqlite:///{self.directory}/jitgate.db", self.clock)
 
     def make_reconciler(self, owner: str, **options: timedelta) -> Reconciler:
-        return Reconciler(self.store, self.clock, self.connectors, owner, **options)
+        return Reconciler(self.store, self.connectors, owner, **options)
 
     def make_sealer(self, owner: str = "first", retention: timedelta | None = None) -> Sealer:
         return Sealer(self.store, record_key.ensure(self.directory), owner, retention)

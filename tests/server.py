@@ -180,7 +180,7 @@ class Server:
         return Machine(uuid, made, name, system, "memory", "memory", f"memory/{name}", "westeurope", ("10.9.9.9",))
 
     async def _listen(self, store: Store) -> None:
-        reconciler = Reconciler(store, self.clock, {"memory": self.connector}, "test")
+        reconciler = Reconciler(store, {"memory": self.connector}, "test")
         reconciling = asyncio.create_task(reconciler.run()) if self._reconciles else None
         sealer = Sealer(store, record_key.ensure(self.directory), "test")
         sealing = asyncio.create_task(sealer.run()) if self._reconciles else None

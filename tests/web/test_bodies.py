@@ -141,7 +141,7 @@ def test_what_was_not_foreseen_is_a_500_that_names_the_correlation_id_and_nothin
         await asyncio.sleep(0)
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setattr(type(server.service.store), "read", lambda _self, fn: fail(fn))
+    monkeypatch.setattr(type(server.service.store), "glance", lambda _self, fn: fail(fn))
     with structlog.testing.capture_logs() as logged:
         answer = owner.get("/api/v1/whoami")
     assert answer.status_code == 500
@@ -158,7 +158,8 @@ def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back(
         await asyncio.sleep(0)
         raise Unavailable("The database cannot be used now.")
 
-    monkeypatch.setattr(type(server.service.store), "read", lambda _self, fn: away(fn))
+    for door in ("read", "glance"):
+        monkeypatch.setattr(type(server.service.store), door, lambda _self, fn: away(fn))
     for answer in (owner.get("/api/v1/whoami"), stranger.get("/healthz")):
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         assert answer.json()["error"]["code"] == "ServiceUnavailable"

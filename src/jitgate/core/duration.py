@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 from jitgate.core.errors import Invalid
 
@@ -20,6 +21,8 @@ _SHORT = re.compile(
     r"(?:(?P<days>\d{1,5})d)?(?:(?P<hours>\d{1,6})h)?(?:(?P<minutes>\d{1,8})m)?(?:(?P<seconds>\d{1,9})s)?",
     re.ASCII | re.IGNORECASE,
 )
+
+_LONGEST_TEXT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,10 @@ class Duration:
 
 def parse(text: object, field: str) -> Duration:
     """Read an ISO 8601 duration without years and months, whose length is not fixed. Raises Invalid."""
-    found = _ISO.fullmatch(text) if isinstance(text, str) else None
-    if found is None or found[0].endswith("T") or not any(found.groupdict().values()):
+    found = _parse(text) if isinstance(text, str) and len(text) <= _LONGEST_TEXT else None
+    if found is None:
         raise Invalid(field, f"{text!r:.60} is not a duration", allowed="ISO 8601, for example PT3H, PT30M or P1D")
-    return Duration(found[0], _length(found))
+    return found
 
 
 def parse_short(text: str, field: str) -> Duration:
@@ -66,6 +69,14 @@ def describe(length: timedelta) -> str:
     total = math.ceil(length.total_seconds())
     parts = [(total // 3600, "h"), (total % 3600 // 60, "min"), (total % 60, "s")]
     return " ".join(f"{n} {unit}" for n, unit in parts if n) or "0 s"
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str) -> Duration | None:
+    found = _ISO.fullmatch(text)
+    if found is None or found[0].endswith("T") or not any(found.groupdict().values()):
+        return None
+    return Duration(found[0], _length(found))
 
 
 def _length(found: re.Match[str]) -> timedelta:

@@ -122,6 +122,8 @@ class Strictest:
 def strictest(guardrails: Iterable[Guardrail], machine: Machine, port: int) -> Strictest:
     """Fold all guardrails that cover a machine's port into what holds."""
     covering = sorted((g for g in guardrails if g.selector.covers(machine, port)), key=lambda g: g.name)
+    if not covering:
+        return NO_LIMITS
     held = NO_LIMITS
     for guardrail in covering:
         held = _tighten(held, guardrail)

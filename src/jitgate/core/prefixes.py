@@ -78,6 +78,8 @@ def covers(wide: Prefix, narrow: Prefix) -> bool:
     """Whether every address of `narrow` is in `wide`. Prefixes of two families never cover each other."""
     if family(wide) != family(narrow):
         return False
+    if wide in ANYWHERE:
+        return True
     outer, inner = network(wide), network(narrow)
     return outer.prefixlen <= inner.prefixlen and inner.network_address in outer
 

@@ -84,7 +84,7 @@ async def authenticate(
     token = tokens.parse(bearer)
     if token is None:
         raise NotKnown("no token has this form" if bearer else "no token was sent")
-    known, is_used = await store.read(lambda tx: _read(tx, token, kinds, idle))
+    known, is_used = await store.glance(lambda tx: _read(tx, token, kinds, idle))
     if is_used:
         await store.write(lambda tx: credentials.use(tx, token.id, address))
     return known

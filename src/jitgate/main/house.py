@@ -7,6 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
@@ -39,7 +40,10 @@ from jitgate.web.app import create_app
 _RENEWAL_EVERY_SECONDS = 12 * 3600.0
 _DRAIN_SECONDS = 5
 _AGENT_MAY_TAKE_SECONDS = 3.0
+_FAREWELL_SECONDS = 0.2
 _MOST_LINKS = 8
+_GARBAGE_AFTER = 20_000
+"""Objects that are made before garbage is looked for. A request makes hundreds, and hardly any garbage of that kind."""
 _GONE = b""
 """What is read from a socket whose other side has closed it."""
 
@@ -56,6 +60,22 @@ class WebServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests end, and hang up on everybody else."""
+        hanging_up = asyncio.create_task(self._hang_up())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            hanging_up.cancel()
+
+    async def _hang_up(self) -> None:
+        """A client that keeps its connection never answers the farewell of TLS, and would be waited for in vain."""
+        while True:
+            await asyncio.sleep(_FAREWELL_SECONDS)
+            for connection in list(self.server_state.connections):
+                if _is_idle(connection):
+                    connection.transport.abort()
 
 
 class House:
@@ -81,6 +101,7 @@ class House:
                 # looked for: some 50 ms each time.
                 gc.collect()
                 gc.freeze()
+                gc.set_threshold(_GARBAGE_AFTER)
                 runner.run(self._serve(control))
         finally:
             self._store.close()
@@ -93,7 +114,7 @@ class House:
         events = HostEvents(service)
         hosts = self._hosts(service.settings, events)
         replica = directory.replica_name(self._directory)
-        reconciler = Reconciler(self._store, self._clock, {connector.NAME: hosts}, owner=replica)
+        reconciler = Reconciler(self._store, {connector.NAME: hosts}, owner=replica)
         sealer = Sealer(self._store, self._record_key, replica, self._settings.record.retention)
         courier = Courier(self._store, replica, _outlets(self._settings.record))
         serving = asyncio.Event()
@@ -192,6 +213,12 @@ async def _take_links(control: socket.socket, hosts: HostsConnector, web: WebSer
                 await hosts.attach(socket.socket(fileno=descriptor))
     finally:
         loop.remove_reader(control.fileno())
+
+
+def _is_idle(connection: Any) -> bool:
+    """Whether uvicorn has nothing under way on a connection, and nothing left to send."""
+    cycle, transport = connection.cycle, connection.transport
+    return (cycle is None or cycle.response_complete) and not transport.get_write_buffer_size()
 
 
 def _receive(control: socket.socket) -> tuple[bytes | None, list[int]]:

@@ -10,7 +10,6 @@ from datetime import timedelta
 
 import structlog
 
-from jitgate.clock import Clock
 from jitgate.connectors.base import Connector, ConnectorError, Done, GenerationBehind, Outcome, Pending
 from jitgate.core.errors import Unavailable
 from jitgate.failpoints import failpoint
@@ -34,7 +33,6 @@ class Reconciler:
     def __init__(
         self,
         store: Store,
-        clock: Clock,
         connectors: Mapping[str, Connector],
         owner: str,
         *,
@@ -42,7 +40,6 @@ class Reconciler:
         lease_length: timedelta = LEASE_LENGTH,
     ) -> None:
         self._store = store
-        self._clock = clock
         self._connectors = connectors
         self._owner = owner
         self._sweep_every = sweep_every
@@ -97,10 +94,15 @@ class Reconciler:
             pause = await self._look_round(pause)
 
     async def _look_round(self, pause: float) -> float:
-        """Begin what is woken, which somebody waits for, then what is due; returns the seconds until more will be."""
+        """Begin what is woken, which somebody waits for, or what is due; returns the seconds until more will be."""
+        now = asyncio.get_running_loop().time
+        until = now() + pause
         try:
             for scope in await self._store.woken.wait(pause):
                 self._begin(scope)
+            if (left := until - now()) > 0:
+                # Nothing is due before: many wakes a second cost no look at the database each.
+                return left
             due, pause = await self._store.read(lambda tx: _due(tx, self._connectors))
             for scope in due:
                 # What is under way here has not been claimed yet, or has just been given back with its next due time.

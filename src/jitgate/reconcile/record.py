@@ -132,8 +132,7 @@ def _release(tx: Tx, begun: Pass, owner: str, due: datetime) -> None:
 
 def _unchanged(tx: Tx, begun: Pass) -> list[Grant]:
     """The pass's grants that nobody has changed since it began; the others have another pass coming."""
-    now = grants.get(tx, [grant.uid for grant in begun.grants])
-    return [grant for grant in begun.grants if grant.uid in now and now[grant.uid].revision == grant.revision]
+    return [grant for grant in begun.grants if grants.revision(tx, grant.uid) == grant.revision]
 
 
 def _move(tx: Tx, moves: Sequence[Move]) -> None:

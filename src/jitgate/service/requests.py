@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from uuid import uuid4
+from secrets import token_hex
 
 from jitgate import audit
 from jitgate.audit import Event, Operation, Outcome
@@ -133,7 +133,7 @@ def make_grant(terms: Terms, state: State, request: str, asker: Asker, tx: Tx) -
     """The grant that a decision's terms become. A duration begins to run when the grant begins to open."""
     opens_now = state is State.OPENING
     return Grant(
-        uid=uuid4().hex,
+        uid=token_hex(16),
         request=request,
         principal=asker.principal.uid,
         machine=terms.machine,
@@ -207,7 +207,7 @@ def grant(tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]
 
 def _asked(tx: Tx, asker: Asker, ask: Ask, decision: Allowed | NeedsApproval) -> Asked:
     return Asked(
-        uid=uuid4().hex,
+        uid=token_hex(16),
         principal=asker.principal.uid,
         requestor=asker.principal.name,
         justification=ask.justification,

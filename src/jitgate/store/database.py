@@ -1,11 +1,13 @@
-"""The two doors to the database: `read` and `write`.
+"""The two doors to the database: `read` and `write`; and `glance`, which is a `read` of a few rows.
 
 Each takes a function, gives it a transaction (`Tx`), and returns what it returned once that is committed.
-The function runs in a thread of the store and never waits for anything else. If it raises, nothing of what
+The function runs in a thread of the store (a glance: in the caller's own, if the database is a file) and never waits
+for anything else. If it raises, nothing of what
 it did is kept, and the caller gets the exception.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
@@ -19,9 +21,10 @@ from jitgate.store import postgresql, sqlite
 from jitgate.store.jobs import Crew, Job
 from jitgate.store.migrations import upgrade
 from jitgate.store.postgresql import Listener, Session
-from jitgate.store.sqlite import Reader
+from jitgate.store.sqlite import Glances, Reader
 from jitgate.store.time import StoreTime
 from jitgate.store.transaction import Tx
+from jitgate.store.turns import Turns
 from jitgate.store.wake import Wake
 from jitgate.store.writer import Writer
 
@@ -40,6 +43,10 @@ class Doors(Protocol):
 
     def read(self, job: Job[Any]) -> None:
         """Run a job on a snapshot. Raises Unavailable when closed."""
+        ...
+
+    def glance(self, job: Job[Any]) -> None:
+        """Run a short job on a snapshot. Raises Unavailable when closed."""
         ...
 
     def write(self, job: Job[Any]) -> None:
@@ -77,6 +84,11 @@ class Store:
         """What `fn` returns from a snapshot of the database."""
         return await _ask(self._doors.read, fn)
 
+    async def glance(self, fn: Callable[[Tx], T]) -> T:
+        """As `read`, for what is found by keys in a table that is small or in use all the time: it may hold up the
+        event loop, and where the database is a file no thread has to wake up for it."""
+        return await _ask(self._doors.glance, fn)
+
     async def write(self, fn: Callable[[Tx], T]) -> T:
         """What `fn` returns, once what it wrote is on disk."""
         return await _ask(self._doors.write, fn)
@@ -101,16 +113,22 @@ class SqliteDoors:
         engine = sqlite.engine(url, store_time)
         sqlite.create_file(str(url.database))
         _bring_up_to_date(engine, sqlite.outage)
-        self._writer = Crew("writer", [Writer(engine.connect, store_time, woken)])
+        ran = threading.Event()
+        self._writer = Turns(Crew("writer", [Writer(engine.connect, store_time, woken, ran)]), ran)
         self._readers = Crew("reader", [Reader(engine.connect, store_time) for _ in range(READERS)])
+        self._glances = Glances(Reader(engine.connect, store_time))
 
     def read(self, job: Job[Any]) -> None:
         self._readers.submit(job)
+
+    def glance(self, job: Job[Any]) -> None:
+        self._glances.run(job)
 
     def write(self, job: Job[Any]) -> None:
         self._writer.submit(job)
 
     def close(self) -> None:
+        self._glances.close()
         self._readers.close()
         self._writer.close()
 
@@ -127,6 +145,9 @@ class PostgresqlDoors:
 
     def read(self, job: Job[Any]) -> None:
         self._readers.submit(job)
+
+    # The answer comes over a network.
+    glance = read
 
     def write(self, job: Job[Any]) -> None:
         self._writers.submit(job)

@@ -102,6 +102,15 @@ def get(tx: Tx, uids: Sequence[str]) -> dict[str, Grant]:
 _by_uid = select(*_columns).where(grants.c.uid.in_(bindparam("uids", expanding=True)))
 
 
+def revision(tx: Tx, uid: str) -> int | None:
+    """How often a grant has been changed; None: there is no such grant."""
+    rows = tx.fetch(_revision, {"grant_uid": uid})
+    return rows[0].revision if rows else None
+
+
+_revision = Prepared(select(grants.c.revision).where(grants.c.uid == bindparam("grant_uid")))
+
+
 def supersede(tx: Tx, new: Grant) -> list[Grant]:
     """Name a grant that begins to open as the successor of those whose place it takes; returns these."""
     old = [grant for grant in _candidates(tx, new) if supersedes(new, grant)]

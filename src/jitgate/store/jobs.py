@@ -55,6 +55,10 @@ class Job(Generic[T]):
         else:
             self._future.set_result(self.result)  # type: ignore[arg-type]  # without an error it is a T
 
+    def when_settled(self, call: Callable[[], object]) -> None:
+        """Have something called when the caller has the outcome, or does not wait for it any more."""
+        self._future.add_done_callback(lambda _: call())
+
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         return self._loop
@@ -87,6 +91,11 @@ def _settle(jobs: Sequence[Job[Any]]) -> None:
         job.settle()
 
 
+def closed() -> Unavailable:
+    """What those are told who come after the end."""
+    return Unavailable("The store is closed: jitgate is stopping. Try again when it has started.")
+
+
 class Worker(Protocol):
     """Does jobs, up to `group` of them at once, always in the same thread."""
 
@@ -117,7 +126,7 @@ class Crew:
         """Queue a job. Raises Unavailable once the store is closed."""
         with self._lock:
             if self._closed:
-                raise Unavailable("The store is closed: jitgate is stopping. Try again when it has started.")
+                raise closed()
             self._queue.put(job)
 
     def close(self) -> None:

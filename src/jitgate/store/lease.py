@@ -14,6 +14,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from jitgate.store.database import Tx
+from jitgate.store.prepared import Prepared
 from jitgate.store.schema import MICROSECOND, scope_state
 
 
@@ -40,8 +41,8 @@ def claim(tx: Tx, scope: str, owner: str, length: timedelta) -> int | None:
 
     An owner that holds the scope already gets it anew.
     """
-    generation: int | None = tx.execute(_claim, {"scope_name": scope, "owner": owner, **_length(length)}).scalar()
-    return generation
+    rows = tx.fetch(_claim, {"scope_name": scope, "owner": owner, **_length(length)})
+    return rows[0].generation if rows else None
 
 
 def renew(tx: Tx, scope: str, owner: str, length: timedelta) -> bool:
@@ -51,7 +52,7 @@ def renew(tx: Tx, scope: str, owner: str, length: timedelta) -> bool:
 
 def release(tx: Tx, scope: str, owner: str, due_at: datetime | None) -> bool:
     """Give a scope back, and say when it is to be looked at next. False: it is not this owner's any more."""
-    return tx.execute(_release, {"scope_name": scope, "owner": owner, "due": due_at}).rowcount == 1
+    return tx.run(_release, [{"scope_name": scope, "owner": owner, "due": due_at}]) == 1
 
 
 def _length(length: timedelta) -> dict[str, int]:
@@ -74,7 +75,7 @@ _free = (
     .with_for_update(skip_locked=True)
     .scalar_subquery()
 )
-_claim = (
+_claim = Prepared(
     update(scope_state)
     .where(scope_state.c.scope == _free)
     .values(lease_owner=bindparam("owner"), lease_until=_until, generation=scope_state.c.generation + 1)
@@ -89,7 +90,7 @@ _renew = (
     )
     .values(lease_until=_until)
 )
-_release = (
+_release = Prepared(
     update(scope_state)
     .where(scope_state.c.scope == bindparam("scope_name"), scope_state.c.lease_owner == bindparam("owner"))
     .values(lease_owner=None, lease_until=None, due_at=bindparam("due"))

@@ -62,7 +62,7 @@ def present(tx: Tx, uuids: Iterable[str]) -> dict[str, Machine]:
 
 def ids(tx: Tx, uuids: Iterable[str]) -> dict[str, str]:
     """The ids of machines by UUID, removed ones too."""
-    return {row.uuid: row.id for row in _each(tx, _ids, uuids)}
+    return {row.uuid: row.id for uuid in uuids for row in tx.fetch(_id_of, {"machine_uuid": uuid})}
 
 
 def by_keys(tx: Tx, keys: Iterable[str]) -> dict[str, Machine]:
@@ -166,7 +166,7 @@ _remove = update(machine).where(machine.c.uuid == _bound["uuid"]).values(removed
 _some: BindParameter[str] = bindparam("values", expanding=True)
 _is_present = machine.c.removed_at.is_(None)
 _uuids = select(machine.c.uuid).where(machine.c.uuid.in_(bindparam("uuids", expanding=True)))
-_ids = select(machine.c.uuid, machine.c.id).where(machine.c.uuid.in_(_some))
+_id_of = Prepared(select(machine.c.uuid, machine.c.id).where(machine.c.uuid == bindparam("machine_uuid")))
 _by_uuid = select(machine).where(machine.c.uuid.in_(_some))
 _present = _by_uuid.where(_is_present)
 _by_key = select(machine).where(machine.c.id_key.in_(_some), _is_present)

@@ -7,25 +7,30 @@ are the driver's own. Anything else goes through `Tx.execute`.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, Delete, Dialect, Insert, Select, Update, literal_column
 from sqlalchemy.types import TypeEngine
 
 Convert = Callable[[Any], Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A statement as one driver takes it. `names`: the order of the parameters; None: they go by name."""
+    """A statement as one driver takes it.
+
+    `names`        the order of the parameters; None: they go by name
+    `from_driver`  how to read values of a row, by their position
+    """
 
     text: str
     names: Sequence[str] | None
     to_driver: Mapping[str, Convert]
     constants: Mapping[str, Any]
-    from_driver: Sequence[Convert | None]
+    from_driver: Sequence[tuple[int, Convert]]
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
         given = {**self.constants, **values}
@@ -35,9 +40,15 @@ class _Ready:
             return given
         return [given[name] for name in self.names]
 
+    def read(self, row: Iterable[Any]) -> list[Any]:
+        found = list(row)
+        for position, convert in self.from_driver:
+            found[position] = convert(found[position])
+        return found
+
 
 class Prepared:
-    """A SELECT, INSERT, UPDATE or DELETE without lists among its parameters.
+    """A SELECT, INSERT, UPDATE or DELETE, also with RETURNING, without lists among its parameters.
 
     `columns`: for an INSERT, the columns that are given.
     """
@@ -46,17 +57,19 @@ class Prepared:
         self._statement = statement
         self._columns = None if columns is None else list(columns)
         self._ready: dict[str, _Ready] = {}
-        selected = [column.key or "" for column in statement.selected_columns] if isinstance(statement, Select) else []
-        self._row = namedtuple("Row", selected)  # type: ignore[misc]  # the columns are known at run time only
+        self._yielded = tuple(statement.exported_columns)
+        columns = [column.key or "" for column in self._yielded]
+        self._row: Callable[[Iterable[Any]], Any] = namedtuple("Row", columns)._make  # type: ignore[attr-defined]
 
-    def run(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
-        """Run it once for each set of values."""
+    def run(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> int:
+        """Run it once for each set of values; how many rows that changed."""
         if not values:
-            return
+            return 0
         ready = self._for(connection.dialect)
         cursor = connection.connection.cursor()
         try:
             cursor.executemany(ready.text, [ready.parameters(one) for one in values])
+            return int(cursor.rowcount)
         finally:
             cursor.close()
 
@@ -69,7 +82,7 @@ class Prepared:
             rows = cursor.fetchall()
         finally:
             cursor.close()
-        return [self._row(*_convert(row, ready.from_driver)) for row in rows]
+        return [self._row(ready.read(row)) for row in rows]
 
     def _for(self, dialect: Dialect) -> _Ready:
         found = self._ready.get(dialect.name)
@@ -84,13 +97,10 @@ class Prepared:
         return _Ready(
             text=str(compiled),
             names=list(compiled.positiontup) if compiled.positional and compiled.positiontup is not None else None,
-            to_driver=_converters({name: _to_driver(bind.type, dialect) for name, bind in binds.items()}),
+            to_driver=dict(_converters((name, _to_driver(bind.type, dialect)) for name, bind in binds.items())),
             constants=constants,
-            from_driver=[_from_driver(column.type, dialect) for column in self._selected()],
+            from_driver=list(_converters(enumerate(_from_driver(each.type, dialect) for each in self._yielded))),
         )
-
-    def _selected(self) -> Sequence[Any]:
-        return tuple(self._statement.selected_columns) if isinstance(self._statement, Select) else ()
 
 
 def literal_in(column: Column[Any], values: Sequence[str]) -> ColumnElement[bool]:
@@ -98,8 +108,8 @@ def literal_in(column: Column[Any], values: Sequence[str]) -> ColumnElement[bool
     return column.in_([literal_column(f"'{value}'") for value in values])
 
 
-def _converters(found: Mapping[str, Convert | None]) -> dict[str, Convert]:
-    return {name: convert for name, convert in found.items() if convert is not None}
+def _converters(found: Iterable[tuple[T, Convert | None]]) -> Iterator[tuple[T, Convert]]:
+    return ((place, convert) for place, convert in found if convert is not None)
 
 
 def _to_driver(type_: TypeEngine[Any], dialect: Dialect) -> Convert | None:
@@ -108,7 +118,3 @@ def _to_driver(type_: TypeEngine[Any], dialect: Dialect) -> Convert | None:
 
 def _from_driver(type_: TypeEngine[Any], dialect: Dialect) -> Convert | None:
     return type_.dialect_impl(dialect).result_processor(dialect, None)
-
-
-def _convert(row: Sequence[Any], converters: Sequence[Convert | None]) -> list[Any]:
-    return [value if convert is None else convert(value) for value, convert in zip(row, converters, strict=True)]

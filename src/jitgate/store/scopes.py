@@ -181,11 +181,22 @@ def record_success(
 
     `report`  None: it was asked about a part only, so the last report and the next comparison stay.
     """
-    values: dict[str, Any] = {"memory": dict(memory), "attempts": 0, "error": ""}
+    tx.run(_succeed, [{"scope_name": scope, "done": dict(memory)}])
     if report is not None:
-        values |= {"report": dict(report), "reported_at": at}
+        tx.execute(_keep_report, {"scope_name": scope, "said": dict(report), "as_of": at})
         tx.execute(_end_sweep, {"scope_name": scope, "at": sweep_at})
-    tx.execute(update(scope_state).where(scope_state.c.scope == scope).values(values))
+
+
+_succeed = Prepared(
+    update(scope_state)
+    .where(scope_state.c.scope == bindparam("scope_name"))
+    .values(memory=bindparam("done"), attempts=0, error="")
+)
+_keep_report = (
+    update(scope_state)
+    .where(scope_state.c.scope == bindparam("scope_name"))
+    .values(report=bindparam("said"), reported_at=bindparam("as_of"))
+)
 
 
 def record_pending(tx: Tx, scope: str, memory: Mapping[str, Any], error: str) -> None:

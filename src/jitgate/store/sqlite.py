@@ -6,6 +6,7 @@ acknowledged survives a power cut.
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from jitgate.core.errors import Invalid, Unavailable
 from jitgate.store import time
-from jitgate.store.jobs import Job, deliver
+from jitgate.store.jobs import Job, closed, deliver
 from jitgate.store.schema import EPOCH, MICROSECOND
 from jitgate.store.time import StoreTime
 from jitgate.store.transaction import Tx
@@ -59,7 +60,8 @@ def engine(url: URL, store_time: StoreTime) -> Engine:
         url,
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
-        connect_args={"timeout": BUSY_SECONDS, "cached_statements": 512},
+        # A connection is used by one thread at a time, but for glances not always by the same.
+        connect_args={"timeout": BUSY_SECONDS, "cached_statements": 512, "check_same_thread": False},
     )
     event.listen(made, "connect", lambda connection, _record: _set_up(connection, store_time))
     return made
@@ -114,13 +116,17 @@ class Reader:
 
     def work(self, jobs: Sequence[Job[Any]]) -> None:
         for job in jobs:
-            try:
-                self._read(job)
-            except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
-                job.fail(error)
-            if job.error is not None:
-                self._judge(job, job.error)
+            self.run(job)
         deliver(jobs)
+
+    def run(self, job: Job[Any]) -> None:
+        """Run one function, and keep what came of it."""
+        try:
+            self._read(job)
+        except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
+            job.fail(error)
+        if job.error is not None:
+            self._judge(job, job.error)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -151,6 +157,28 @@ class Reader:
             self._connection = self._connect()
             self._connection.exec_driver_sql("PRAGMA query_only = ON")
         return self._connection
+
+
+class Glances:
+    """Reads in the thread of whoever asks: a few rows are found in less time than another thread takes to wake up."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def run(self, job: Job[Any]) -> None:
+        """Run one function, and give its caller the outcome. Raises Unavailable once closed."""
+        with self._lock:
+            if self._closed:
+                raise closed()
+            self._reader.run(job)
+        job.settle()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._reader.close()
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -18,7 +18,7 @@ from jitgate.store.prepared import Prepared
 from jitgate.store.schema import EPOCH, MICROSECOND, meta
 
 _READ = Prepared(select(meta.c.value).where(meta.c.name == "now"))
-_KEEP = (
+_KEEP = Prepared(
     update(meta)
     .where(meta.c.name == "now", cast(meta.c.value, BigInteger) < cast(bindparam("now"), BigInteger))
     .values(value=bindparam("now"))
@@ -53,4 +53,4 @@ def latest(connection: Connection) -> datetime:
 
 def keep(connection: Connection, now: datetime) -> None:
     """Remember a moment as the latest, unless a later one is kept."""
-    connection.execute(_KEEP, {"now": str((now - EPOCH) // MICROSECOND)})
+    _KEEP.run(connection, [{"now": str((now - EPOCH) // MICROSECOND)}])

@@ -32,12 +32,12 @@ class Tx:
         """
         return cast("CursorResult[Any]", self._open().execute(statement, parameters))
 
-    def run(self, statement: Prepared, values: Sequence[Mapping[str, Any]]) -> None:
-        """Run a prepared statement once for each set of values."""
-        statement.run(self._open(), values)
+    def run(self, statement: Prepared, values: Sequence[Mapping[str, Any]]) -> int:
+        """Run a prepared statement once for each set of values; how many rows that changed."""
+        return statement.run(self._open(), values)
 
     def fetch(self, statement: Prepared, values: Mapping[str, Any]) -> list[Any]:
-        """The rows of a prepared SELECT, as named tuples."""
+        """The rows that a prepared statement yields, as named tuples."""
         return statement.fetch(self._open(), values)
 
     def wake(self, scope: str) -> None:

@@ -4,6 +4,7 @@ A commit waits for the disk; sharing it is what makes many callers fast. Nobody 
 the commit that holds it.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -28,10 +29,14 @@ class Writer:
 
     group = MOST_WRITES
 
-    def __init__(self, connect: Callable[[], Connection], store_time: StoreTime, wake: Wake) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], store_time: StoreTime, wake: Wake, ran: threading.Event
+    ) -> None:
+        """`ran` is set when the functions of a group have run, and only the disk is waited for."""
         self._connect = connect
         self._time = store_time
         self._wake = wake
+        self._ran = ran
         self._connection: Connection | None = None
 
     def work(self, jobs: Sequence[Job[Any]]) -> None:
@@ -39,6 +44,7 @@ class Writer:
             self._wake.fire(self._commit(jobs))
         except Exception as error:  # noqa: BLE001 - every caller of the group gets it
             self._fail(jobs, error)
+        self._ran.set()
         deliver(jobs)
 
     def close(self) -> None:
@@ -59,6 +65,7 @@ class Writer:
             control(connection, "ROLLBACK")
             return set()
         time.keep(connection, now)
+        self._ran.set()
         failpoint("store.before_commit")
         control(connection, "COMMIT")
         failpoint("store.after_commit")

@@ -1,11 +1,12 @@
 """Routes as ARM matches them: without regard to case, and with a version that the client names."""
 
 import re
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.routing import request_response
 
 from jitgate.core.errors import Invalid
 
@@ -24,14 +25,13 @@ class ArmRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE)
+        # Not FastAPI's own way to the endpoint, which first lays out what dependencies would need.
+        self.app = request_response(self._answer)
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def handle(request: Request) -> Response:
-            check_version(request, self.versions)
-            response: Response = await self.endpoint(request)
-            return response
-
-        return handle
+    async def _answer(self, request: Request) -> Response:
+        check_version(request, self.versions)
+        response: Response = await self.endpoint(request)
+        return response
 
 
 class AzureRoute(ArmRoute):
