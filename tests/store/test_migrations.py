@@ -1,6 +1,8 @@
 """The way of a database to the newest revision."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from jitgate.core.errors import Unavailable
 from jitgate.core.roles import OWNER, READER, Assignment
 from jitgate.store import principals, sqlite
 from jitgate.store.database import Store
-from jitgate.store.migrations import SchemaError, differences, head
-from jitgate.store.migrations import upgrade as migrations_upgrade
+from jitgate.store.migrations import newest
+from jitgate.store.migrations.upgrade import SchemaError, differences, head
+from jitgate.store.migrations.upgrade import upgrade as migrations_upgrade
 from jitgate.store.schema import metadata
 
 
@@ -100,6 +103,19 @@ def test_opening_again_changes_nothing(url: str, clock: ManualClock) -> None:
     before = scalar(url, "PRAGMA schema_version")
     Store.open(url, clock).close()
     assert scalar(url, "PRAGMA schema_version") == before
+
+
+def test_the_newest_revision_is_the_same_with_and_without_alembic() -> None:
+    assert newest() == head()
+
+
+def test_alembic_is_not_loaded_where_there_is_nothing_for_it_to_do(url: str, clock: ManualClock) -> None:
+    Store.open(url, clock).close()
+    opens = (
+        "import sys; from jitgate.clock import ManualClock; from jitgate.store.database import Store;"
+        f" Store.open({url!r}, ManualClock()).close(); sys.exit('alembic' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", opens], check=True, timeout=60)
 
 
 def test_a_database_that_another_process_holds_is_unavailable_not_broken(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from jitgate.core.prefixes import Prefix
 
@@ -32,8 +33,10 @@ class SessionEnd(StrEnum):
     END = "end"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PortKey:
+# Tuples, because a scope has up to 100,000 keys, and each is hashed and compared many times in a sweep.
+
+
+class PortKey(NamedTuple):
     """One port of one machine. `protocol` is TCP or UDP."""
 
     machine: str
@@ -44,8 +47,7 @@ class PortKey:
         return f"{self.protocol.lower()}/{self.port}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class AccessKey:
+class AccessKey(NamedTuple):
     """One port of one machine from one canonical source prefix. `protocol` is TCP or UDP."""
 
     machine: str
@@ -72,8 +74,7 @@ class Protection:
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(NamedTuple):
     """One grant's claim on one key, until `end` (UTC)."""
 
     key: AccessKey

@@ -19,7 +19,7 @@ from jitgate.clock import Clock
 from jitgate.core.errors import Invalid, Unavailable
 from jitgate.store import postgresql, sqlite
 from jitgate.store.jobs import Crew, Job
-from jitgate.store.migrations import upgrade
+from jitgate.store.migrations import bring_up_to_date
 from jitgate.store.postgresql import Listener, Session
 from jitgate.store.sqlite import Glances, Reader
 from jitgate.store.time import StoreTime
@@ -170,7 +170,7 @@ def _doors(url: URL, store_time: StoreTime, woken: Wake) -> Doors:
 
 def _bring_up_to_date(engine: Engine, outage: Callable[[BaseException], Unavailable | None]) -> None:
     try:
-        upgrade(engine)
+        bring_up_to_date(engine)
     except Exception as error:
         failure = outage(error)
         if failure is None:

@@ -20,6 +20,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
 
 from jitgate.core.desired import AccessKey, Protocol, SessionEnd
 from jitgate.core.prefixes import Prefix, collapse, family
@@ -71,8 +72,7 @@ class Slot:
         return f"{self.purpose}{self.family}_{self.length}"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """Until when an element stands: `end` (UTC) as it was asked for, `deadline` the same on the elapsed clock."""
 
     end: datetime
