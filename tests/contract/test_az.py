@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from tests.netns import Namespace
@@ -195,3 +195,28 @@ def test_the_how_to_shows_these_very_lines() -> None:
         "az vm list",
     ):
         assert re.search(re.escape(words), page), words
+
+
+def test_roles_are_listed_given_and_taken_away(az: Az) -> None:
+    [reader] = az("role", "definition", "list", "--name", "Reader")
+    assert (reader["roleName"], reader["roleType"]) == ("Reader", "BuiltInRole")
+    scope = f"/subscriptions/{az.server.subscription}/resourceGroups/{GROUP}"
+    account = az.server.call(az.server.service.store.write(lambda tx: principals.add(tx, uuid4().hex, "given by az")))
+    whom = ["--assignee-object-id", str(UUID(account.uid)), "--assignee-principal-type", "User"]
+    made = az("role", "assignment", "create", *whom, "--role", "Reader", "--scope", scope)
+    assert (made["scope"], made["principalId"]) == (scope, str(UUID(account.uid)))
+    assert az("role", "assignment", "create", *whom, "--role", "Reader", "--scope", scope)["id"] == made["id"]
+    listed = az("role", "assignment", "list", "--scope", scope)
+    assert [(each["id"], each["roleDefinitionName"]) for each in listed] == [(made["id"], "Reader")]
+    az("role", "assignment", "delete", "--ids", made["id"])
+    assert az("role", "assignment", "list", "--scope", scope) == []
+
+
+def test_a_custom_role_is_defined_and_removed(az: Az) -> None:
+    scope = f"/subscriptions/{az.server.subscription}"
+    wanted = {"Name": "Made by az", "Description": "Reads.", "Actions": ["*/read"], "AssignableScopes": [scope]}
+    made = az("role", "definition", "create", "--role-definition", json.dumps(wanted))
+    assert (made["roleName"], made["roleType"]) == ("Made by az", "CustomRole")
+    assert [each["id"] for each in az("role", "definition", "list", "--custom-role-only")] == [made["id"]]
+    az("role", "definition", "delete", "--name", "Made by az")
+    assert az("role", "definition", "list", "--custom-role-only") == []

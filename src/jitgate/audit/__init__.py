@@ -67,8 +67,6 @@ class Operation(StrEnum):
     ROLE_UNASSIGN = roles.DELETE_ASSIGNMENT
     CREDENTIAL_CREATE = roles.WRITE_CREDENTIAL
     CREDENTIAL_REVOKE = roles.DELETE_CREDENTIAL
-    SIGN_IN = "Jitgate.Access/signIn/action"
-    SIGN_OUT = "Jitgate.Access/signOut/action"
     SIGN_IN_REFUSED = "Jitgate.Access/signIn/refused"
     OWNER_TOKEN_USED = "Jitgate.Access/signIn/ownerTokenUsed"  # noqa: S105
 

@@ -106,9 +106,14 @@ def subscription_scope(subscription: str) -> str:
     return key(f"/subscriptions/{subscription}")
 
 
+def is_guid(text: str) -> bool:
+    """Whether a text is a GUID, with its four hyphens."""
+    return _GUID.fullmatch(text) is not None
+
+
 def check_subscription(text: str, field: str = "subscriptionId") -> str:
     """A subscription is a GUID. Raises Invalid."""
-    if not _GUID.fullmatch(text):
+    if not is_guid(text):
         raise Invalid(field, f"{text[:60]!r} is not a subscription id", allowed="a GUID", code="InvalidSubscriptionId")
     return text
 

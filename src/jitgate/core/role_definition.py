@@ -2,7 +2,7 @@
 
 from jitgate.core.errors import Invalid, TooLarge
 from jitgate.core.patterns import check_patterns
-from jitgate.core.resource_id import check_label, check_scope, key
+from jitgate.core.resource_id import check_label, check_scope, is_guid, key
 from jitgate.core.roles import BUILT_IN, BUILT_IN_BY_ID, INITIATE, READ_MACHINE, READ_POLICY, READ_PUBLIC_ADDRESS, Role
 
 LONGEST_NAME = 128
@@ -16,6 +16,8 @@ _BUILT_IN_KEYS = frozenset(key(name) for name in BUILT_IN)
 def check_role(role: Role) -> Role:
     """A custom role that may be kept. Raises Invalid, naming the field, and TooLarge."""
     check_label(role.name, "name", LONGEST_NAME)
+    if is_guid(role.name):
+        raise Invalid("name", "a GUID is the id of a role", allowed="a name that is none")
     if key(role.name) in _BUILT_IN_KEYS or role.id in BUILT_IN_BY_ID:
         raise Invalid("name", f"{role.name} is built in, and stays as it is", allowed="a name of your own")
     if len(role.description) > LONGEST_DESCRIPTION:

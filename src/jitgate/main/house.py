@@ -25,13 +25,12 @@ from jitgate.core import prefixes
 from jitgate.identity.bearers import Bearers
 from jitgate.identity.bootstrap import bootstrap
 from jitgate.identity.signing import Signer
-from jitgate.main import issuers
 from jitgate.main.hosts import HostEvents
 from jitgate.ops import directory
 from jitgate.ops.directory import DataDirectory
 from jitgate.ops.supervisor import READY
 from jitgate.reconcile import Reconciler
-from jitgate.service.base import Service, Settings, SignIn
+from jitgate.service.base import Service, Settings
 from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Account
 from jitgate.trust import certificates, record_key
@@ -110,7 +109,7 @@ class House:
     async def _serve(self, control: socket.socket) -> None:
         installation = await bootstrap(self._store, self._directory.path, _owner_on_record)
         settings = self._service_settings(installation.subscription)
-        bearers = Bearers(Signer.ensure(self._directory.path), issuers.trusted(self._settings.issuers, self._clock))
+        bearers = Bearers(Signer.ensure(self._directory.path))
         service = Service(self._store, self._clock, settings, bearers=bearers)
         events = HostEvents(service)
         hosts = self._hosts(service.settings, events)
@@ -144,7 +143,6 @@ class House:
             resource_group=chosen.installation.resource_group,
             history=chosen.access.history,
             longest_access=chosen.access.longest_access,
-            sign_in=SignIn(chosen.sign_in.session, chosen.sign_in.idle, chosen.sign_in.command_line),
         )
 
     def _hosts(self, settings: Settings, events: HostEvents) -> HostsConnector:

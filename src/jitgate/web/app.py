@@ -2,8 +2,7 @@
 
 ::
 
-    Exchange ─> Gate ─> BodyLimit ─> routes: ARM (jitgate.web.arm), native (jitgate.web.api),
-                                           portal (jitgate.web.portal), /healthz, /docs
+    Exchange ─> Gate ─> BodyLimit ─> routes: ARM (jitgate.web.arm), native (jitgate.web.api), /healthz, /docs
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +16,7 @@ from jitgate import __version__
 from jitgate.core.errors import JitgateError
 from jitgate.core.prefixes import Network
 from jitgate.service.base import Service
-from jitgate.web import api, arm, errors, portal
+from jitgate.web import api, arm, errors
 from jitgate.web.dependencies import service_of
 from jitgate.web.docs import docs
 from jitgate.web.errors import json_response
@@ -39,7 +38,6 @@ def create_app(
     app.state.service = service
     arm.add_routes(app)
     app.include_router(api.router)
-    portal.add_routes(app)
     app.add_api_route("/healthz", healthz, methods=["GET"], include_in_schema=False)
     app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
     app.add_exception_handler(JitgateError, errors.answer_refusal)

@@ -2,13 +2,22 @@
 
 from starlette.types import Scope
 
+from jitgate.core.prefixes import Prefix
+from jitgate.identity.credentials import NotKnown
 from jitgate.service.base import Asker, Service
-from jitgate.service.recognition import Caller, identify
+from jitgate.service.refusals import refuse
 
 
-async def identify_bearer(service: Service, scope: Scope, caller: Caller) -> Asker:
+async def identify(service: Service, scope: Scope, address: Prefix | None, correlation: str) -> Asker:
     """Who asks. Raises NotKnown; what was sent in vain is put on record."""
-    return await identify(service, caller, _bearer(scope))
+    bearer = _bearer(scope)
+    try:
+        known = await service.bearers.prove(service.store, bearer, service.clock.wall(), address)
+    except NotKnown as error:
+        if bearer:
+            await refuse(service, error, address, correlation)
+        raise
+    return Asker(known.principal, known.credential, address, correlation, known.is_lent)
 
 
 def _bearer(scope: Scope) -> str:

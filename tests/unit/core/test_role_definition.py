@@ -26,6 +26,7 @@ def test_a_role_that_says_what_it_allows_and_where_is_taken() -> None:
         ("name", {"name": " Mine"}),
         ("name", {"name": "Mi\u202ene"}),
         ("name", {"name": "OWNER"}),
+        ("name", {"name": OWNER.id.upper()}),
         ("name", {"id": OWNER.id}),
         ("description", {"description": "a" * 1025}),
         ("actions", {"actions": ()}),

@@ -1,5 +1,6 @@
 """How the operations look in the OpenAPI description. The code that reads and writes them does not depend on it."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -31,6 +32,12 @@ def of(endpoint: Endpoint, path: str) -> Schema:
     if endpoint.__name__ in _BODIES:
         described["requestBody"] = {"required": True, **_body("", _BODIES[endpoint.__name__])}
     return described
+
+
+def around(path: str) -> Schema:
+    """What an operation around the contract takes: the names in its path, and any version that is a date."""
+    named = [_parameter(name, "path", _TEXT) for name in re.findall(r"\{(\w+)", path)]
+    return {"parameters": [*named, _parameter("api-version", "query", {**_TEXT, "examples": ["2022-04-01"]})]}
 
 
 def _object(required: str, **properties: Schema) -> Schema:

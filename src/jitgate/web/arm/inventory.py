@@ -10,6 +10,7 @@ from jitgate.core.resource_id import check_name, check_resource_group, check_sub
 from jitgate.service import inventory
 from jitgate.service.inventory import Group
 from jitgate.service.lending import tenant
+from jitgate.web.arm import description
 from jitgate.web.arm.paging import next_link, skip_token
 from jitgate.web.arm.routing import AzureRoute, query
 from jitgate.web.dependencies import asker_of, service_of
@@ -38,6 +39,7 @@ def add_routes(app: FastAPI) -> None:
             route_class_override=AzureRoute,
             name=endpoint.__name__,
             operation_id=f"{endpoint.__name__}_{len(path)}",
+            openapi_extra=description.around(path),
         )
 
 

@@ -11,6 +11,7 @@ from jitgate.web.arm.routing import query
 from jitgate.web.sites import host_of
 
 _NAME = "$skiptoken"
+_FILTER = "$filter"
 _LONGEST = 4000
 
 
@@ -21,7 +22,9 @@ def next_link(request: Request, after: str) -> str:
     """
     token = base64.urlsafe_b64encode(after.encode()).decode("ascii").rstrip("=")
     path, version = quote(request.scope["path"]), quote(query(request, "api-version"))
-    return f"https://{host_of(request.scope)}{path}?api-version={version}&%24skiptoken={token}"
+    narrowed = quote(query(request, _FILTER), safe="")
+    more = f"&%24filter={narrowed}" if narrowed else ""
+    return f"https://{host_of(request.scope)}{path}?api-version={version}{more}&%24skiptoken={token}"
 
 
 def skip_token(request: Request) -> str | None:
