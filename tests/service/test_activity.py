@@ -86,7 +86,7 @@ async def test_the_record_is_narrowed_by_time_operation_and_resource(house: Hous
     assert len(opened.items) == 1
     mine = await listing(house.service, house.alice, Selection(person="ALICE"))
     assert {event.caller for event in mine.items} == {"alice"}
-    itself = await listing(house.service, house.alice, Selection(person="jitgate", outcome="Started"))
+    itself = await listing(house.service, house.alice, Selection(person="jitgate", outcomes=("Started",)))
     assert {(event.caller, event.outcome) for event in itself.items} == {("jitgate", "Started")}
     assert not (await listing(house.service, house.alice, Selection(person="nobody"))).items
     other = await listing(house.service, house.alice, Selection(resource=house.machine("web-2").id))

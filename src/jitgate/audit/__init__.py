@@ -54,6 +54,10 @@ class Operation(StrEnum):
     MACHINE_REMOVED = "Jitgate.Access/machines/removed"
     ACTIVITY_EXPORT = "Jitgate.Access/activity/export/action"
     ACTIVITY_EXPIRE = "Jitgate.Access/activity/expire"
+    PLAN_WRITE = roles.WRITE_PLAN
+    PLAN_DELETE = roles.DELETE_PLAN
+    JIT_DISABLE = "Jitgate.Access/jit/disable/action"
+    JIT_ENABLE = "Jitgate.Access/jit/enable/action"
     PRINCIPAL_CREATE = roles.WRITE_PRINCIPAL
     PRINCIPAL_DISABLE = roles.DISABLE_PRINCIPAL
     PRINCIPAL_ENABLE = "Jitgate.Access/principals/enable/action"

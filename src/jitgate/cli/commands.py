@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jitgate import __version__
-from jitgate.cli import activity, groups, guardrails, machines, policies, principals, roles, tokens
+from jitgate.cli import activity, groups, guardrails, machines, plans, policies, principals, roles, tokens
 from jitgate.cli.approvals import approve, deny, inbox, review, withdraw
 from jitgate.cli.freezes import freeze, freezes, thaw
 from jitgate.cli.grants import done, extend, ls, move, shorten
@@ -66,6 +66,8 @@ app.command(rich_help_panel=PROTECTION)(freezes)
 app.add_typer(machines.app, name="machine", rich_help_panel=PROTECTION)
 app.add_typer(policies.app, name="policy", rich_help_panel=PROTECTION)
 app.add_typer(guardrails.app, name="guardrail", rich_help_panel=PROTECTION)
+app.add_typer(plans.app, name="plan", rich_help_panel=PROTECTION)
+app.add_typer(plans.jit, name="jit", rich_help_panel=PROTECTION)
 app.add_typer(principals.app, name="principal", rich_help_panel=IDENTITY)
 app.add_typer(groups.app, name="group", rich_help_panel=IDENTITY)
 app.add_typer(roles.app, name="role", rich_help_panel=IDENTITY)

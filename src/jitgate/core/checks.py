@@ -115,6 +115,13 @@ def machine_is_supported(q: Question) -> Reason | None:
     return None
 
 
+def plan_has_jit(q: Question) -> Reason | None:
+    """The machine's plan is one that has just-in-time access; Azure's words where it is not."""
+    if not q.machine.uncovered:
+        return None
+    return not_onboarded(q.machine, q.port.field)
+
+
 def sources_are_inside_the_policy(q: Question) -> Reason | None:
     """Real containment: an address inside an allowed range is allowed."""
     outside = prefixes.first_outside(q.port.sources, q.rule.sources)
@@ -219,6 +226,7 @@ CHECKS: tuple[Check, ...] = (
     may_ask,
     nothing_is_frozen,
     machine_is_supported,
+    plan_has_jit,
     sources_are_inside_the_policy,
     sources_are_inside_the_guardrails,
     source_is_the_caller,
@@ -249,6 +257,16 @@ def _ask_safely(check: Check, question: Question) -> Reason | None:
 def lacks(port: PortAsk, action: str, resource: str) -> Reason:
     """Says the same whether the policy has the port or not."""
     return Reason(NO_RIGHT, port.field, f"you lack the right {action} at {resource}", "a role that holds it")
+
+
+def not_onboarded(machine: Machine, field: str) -> Reason:
+    """What Azure says where the plan is off, and what would do."""
+    return Reason(
+        "PlanRequired",
+        field,
+        f"'{machine.name}' is not onboarded to Defender For Servers offering",
+        f"the plan Standard, P2; it is under {machine.uncovered}",
+    )
 
 
 def _form(limits: Strictest) -> str:

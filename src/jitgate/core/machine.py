@@ -36,6 +36,7 @@ class Machine:
     `scope`        the firewall in front of it
     `unsupported`  "" or why it cannot have just-in-time access
     `facts`        what else the connector found out; JSON, for people
+    `uncovered`    "" or the plan that it is under, which has no just-in-time access
     """
 
     uuid: str
@@ -50,6 +51,7 @@ class Machine:
     tags: Mapping[str, str] = field(default_factory=dict)
     unsupported: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
+    uncovered: str = ""
 
     @property
     def key(self) -> str:

@@ -21,6 +21,11 @@ READ_INTERFACE = "Microsoft.Network/networkInterfaces/read"
 READ_PUBLIC_ADDRESS = "Microsoft.Network/publicIPAddresses/read"
 READ_ACTIVITY = "Microsoft.Insights/eventtypes/values/read"
 READ_RESOURCE_GROUP = "Microsoft.Resources/subscriptions/resourceGroups/read"
+READ_PLAN = "Microsoft.Security/pricings/read"
+WRITE_PLAN = "Microsoft.Security/pricings/write"
+DELETE_PLAN = "Microsoft.Security/pricings/delete"
+READ_SECURITY_POLICY = "Microsoft.Security/policies/read"
+WRITE_SECURITY_POLICY = "Microsoft.Security/policies/write"
 READ_ROLE = "Microsoft.Authorization/roleDefinitions/read"
 WRITE_ROLE = "Microsoft.Authorization/roleDefinitions/write"
 DELETE_ROLE = "Microsoft.Authorization/roleDefinitions/delete"
@@ -62,6 +67,11 @@ ACTIONS: Mapping[str, str] = {
     READ_PUBLIC_ADDRESS: "in Azure, needed to ask",
     READ_ACTIVITY: "read the record",
     READ_RESOURCE_GROUP: "see resource groups",
+    READ_PLAN: "see the plan of a subscription or machine",
+    WRITE_PLAN: "set the plan of a subscription or machine",
+    DELETE_PLAN: "take away a machine's own plan",
+    READ_SECURITY_POLICY: "see where just-in-time access is switched off",
+    WRITE_SECURITY_POLICY: "switch just-in-time access off and on, for a subscription or resource group",
     READ_ROLE: "see roles",
     WRITE_ROLE: "make and change custom roles that give no more than one holds",
     DELETE_ROLE: "remove custom roles",

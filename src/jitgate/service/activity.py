@@ -27,6 +27,7 @@ class Selection:
 
     `resource`  an id, and what lies below it
     `person`    a principal's name, in any case
+    `outcomes`  one of these; empty: any
     `provider`  operations of one resource provider
     """
 
@@ -35,7 +36,7 @@ class Selection:
     resource: str | None = None
     operation: str | None = None
     person: str | None = None
-    outcome: str | None = None
+    outcomes: tuple[str, ...] = ()
     correlation: str | None = None
     provider: str | None = None
 
@@ -100,7 +101,7 @@ def _filter(tx: Tx, wanted: Selection) -> Filter:
         principal=known.uid if known else None,
         caller=None if known else wanted.person,
         operation=wanted.operation,
-        outcome=wanted.outcome,
+        outcomes=wanted.outcomes,
         correlation=wanted.correlation,
         provider=wanted.provider,
     )

@@ -10,8 +10,9 @@ from jitgate.audit import Operation, Outcome
 from jitgate.core import duration, roles
 from jitgate.core import policy as policies_core
 from jitgate.core.access import CloseReason, Grant, State
+from jitgate.core.checks import not_onboarded
 from jitgate.core.desired import Protocol
-from jitgate.core.errors import Invalid
+from jitgate.core.errors import Invalid, Refused
 from jitgate.core.machine import DEFAULT_PORTS, Machine
 from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.prefixes import ANYWHERE
@@ -23,7 +24,7 @@ from jitgate.service.base import Asker, Service
 from jitgate.service.machines import readable
 from jitgate.service.requests import policy_not_found
 from jitgate.service.views import MachineView, Page, PolicyView
-from jitgate.store import grants, machines, policies, requests, scopes
+from jitgate.store import grants, machines, plans, policies, requests, scopes
 from jitgate.store.database import Tx
 from jitgate.store.policies import Stored
 from jitgate.store.scopes import Scope
@@ -190,9 +191,22 @@ def _may_write(tx: Tx, asker: Asker, policy: Policy, old: Policy | None, force: 
                 code="VirtualMachineNotFound",
             )
         policies_core.check_ports(machine.ports, f"{field}.ports")
+    _check_plans(tx, policy, old)
     if force:
         for text in _touched(old, policy):
             require(asker, roles.FORCE_PROTECTION, text)
+
+
+def _check_plans(tx: Tx, policy: Policy, old: Policy | None) -> None:
+    """What is added or changed is under a plan that has just-in-time access; what is only kept or removed need not be.
+
+    Raises Refused.
+    """
+    before = {part.id.key: part for part in old.machines} if old else {}
+    places = {m.id.key: f"{_MACHINES}[{at}].id" for at, m in enumerate(policy.machines) if before.get(m.id.key) != m}
+    gated = plans.gated(tx, machines.by_keys(tx, places).values())
+    if reasons := [not_onboarded(machine, places[machine.key]) for machine in gated if machine.uncovered]:
+        raise Refused(tuple(reasons))
 
 
 def _may_change_machines(tx: Tx, asker: Asker, ids: Sequence[str]) -> None:
@@ -270,9 +284,10 @@ def _scopes(tx: Tx, policy: Policy) -> set[str]:
 def _choose(tx: Tx, asker: Asker, names: Sequence[str] | None) -> list[Machine]:
     """The machines that are meant, of those that the asker may read, each once."""
     if names is not None:
-        found = [readable(tx, asker, name) for name in names]
+        found = plans.gated(tx, [readable(tx, asker, name) for name in names])
         return list({machine.uuid: machine for machine in found}.values())
-    supported = [machine for machine in machines.list_present(tx, most=MOST_ENABLED) if not machine.unsupported]
+    present = plans.gated(tx, machines.list_present(tx, most=MOST_ENABLED))
+    supported = [machine for machine in present if not machine.unsupported and not machine.uncovered]
     covered = policies.ids_covering(tx, [machine.key for machine in supported])
     return [
         machine

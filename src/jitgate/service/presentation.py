@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from jitgate.core.desired import PortKey, Protocol
 from jitgate.core.machine import Machine
 from jitgate.service.views import GrantView, MachineView, RequestView
-from jitgate.store import machines, scopes
+from jitgate.store import machines, plans, scopes
 from jitgate.store.database import Tx
 from jitgate.store.requests import Granted
 from jitgate.store.scopes import Scope
@@ -46,7 +46,7 @@ def machine_views(tx: Tx, listed: Sequence[Machine], policies: Mapping[str, Sequ
     counts = machines.open_grants(tx, [machine.uuid for machine in listed])
     return tuple(
         _machine(machine, states.get(machine.scope), policies.get(machine.key, ()), counts.get(machine.uuid, 0))
-        for machine in listed
+        for machine in plans.gated(tx, listed)
     )
 
 

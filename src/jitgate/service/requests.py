@@ -24,6 +24,7 @@ from jitgate.store import (
     grants,
     guardrails,
     machines,
+    plans,
     policies,
     requests,
     reviews,
@@ -172,7 +173,7 @@ def _hidden(asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]) -> t
 def _decide(
     tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]
 ) -> tuple[Decision, dict[str, Machine]]:
-    known = machines.by_keys(tx, _machine_keys(ask))
+    known = {one.key: one for one in plans.gated(tx, machines.by_keys(tx, _machine_keys(ask)).values())}
     rails = guardrails.list_all(tx)
     over = freezes.over(tx, asker.principal.uid, [machine.id for machine in known.values()])
     decision = decide(ask, [policy for _, policy in covering], known, rails, asker.principal, tx.now, over)

@@ -45,6 +45,7 @@ class Filter:
     `resource`  about exactly this
     `within`    about anything at or below this scope path
     `principal` by uid; `caller`: by name, in any case of ASCII letters
+    `outcomes`  one of these; empty: any
     `provider`  operations of this resource provider, such as Microsoft.Security
     """
 
@@ -55,7 +56,7 @@ class Filter:
     principal: str | None = None
     caller: str | None = None
     operation: str | None = None
-    outcome: str | None = None
+    outcomes: Sequence[str] = ()
     correlation: str | None = None
     provider: str | None = None
 
@@ -95,7 +96,7 @@ def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         None if wanted.provider is None else _is_of_provider(wanted.provider),
         None if wanted.principal is None else columns.principal == wanted.principal,
         None if wanted.operation is None else columns.operation == wanted.operation,
-        None if wanted.outcome is None else columns.outcome == wanted.outcome,
+        columns.outcome.in_(wanted.outcomes) if wanted.outcomes else None,
         None if wanted.correlation is None else columns.correlation == wanted.correlation,
     ]
     return [condition for condition in found if condition is not None]

@@ -87,6 +87,13 @@ def cloud_error(code: str, message: str, reasons: Sequence[Reason] = ()) -> dict
     return {"error": error}
 
 
+def flat_error(response: Response) -> Response:
+    """The same refusal as the Activity Log API writes it: code and message, and nothing around them."""
+    error = json.loads(bytes(response.body))["error"]
+    headers = {name: value for name, value in response.headers.items() if name.startswith(("www-", "retry-"))}
+    return json_response({"code": error["code"], "message": error["message"]}, response.status_code, headers)
+
+
 def internal_error(correlation: str) -> Response:
     """What went wrong inside is in the log, under this id, and nowhere else."""
     message = (

@@ -1,5 +1,6 @@
 """The checks: each lets pass what it should, and says of the rest which field, what was asked, and what would do."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -131,6 +132,14 @@ REFUSED: list[tuple[Check, Question, str, str, list[str], str]] = [
         FIELD,
         ["no firewall in front", "web-1"],
         "",
+    ),
+    (
+        checks.plan_has_jit,
+        question(machine=replace(make_machine(), uncovered="Free")),
+        "PlanRequired",
+        FIELD,
+        ["'web-1' is not onboarded to Defender For Servers offering"],
+        "the plan Standard, P2; it is under Free",
     ),
     (
         checks.sources_are_inside_the_policy,

@@ -12,6 +12,7 @@ from jitgate.web.api import (
     groups,
     guardrails,
     machines,
+    plans,
     policies,
     principals,
     requests,
@@ -34,6 +35,7 @@ for family in (
     roles,
     assignments,
     credentials,
+    plans,
     activity,
 ):
     router.include_router(family.router)

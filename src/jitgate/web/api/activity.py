@@ -75,7 +75,7 @@ def _selection(
         resource=resource,
         operation=operation,
         person=person,
-        outcome=str(outcome) if outcome else None,
+        outcomes=(str(outcome),) if outcome else (),
         correlation=correlation,
     )
 

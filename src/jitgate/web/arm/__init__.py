@@ -3,12 +3,12 @@ its clients need around it to sign in and to find machines."""
 
 from fastapi import FastAPI
 
-from jitgate.web.arm import authorization, inventory, routes, sign_in
+from jitgate.web.arm import activity_log, authorization, inventory, pricings, routes, sign_in
 
 
 def add_routes(app: FastAPI) -> None:
     """Add all of it to an application."""
-    for part in (routes, inventory, authorization, sign_in):
+    for part in (routes, inventory, authorization, activity_log, pricings, sign_in):
         part.add_routes(app)
 
 

@@ -1,7 +1,7 @@
 """How the operations look in the OpenAPI description. The code that reads and writes them does not depend on it."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from fastapi import Request, Response
@@ -34,10 +34,22 @@ def of(endpoint: Endpoint, path: str) -> Schema:
     return described
 
 
-def around(path: str) -> Schema:
-    """What an operation around the contract takes: the names in its path, and any version that is a date."""
-    named = [_parameter(name, "path", _TEXT) for name in re.findall(r"\{(\w+)", path)]
-    return {"parameters": [*named, _parameter("api-version", "query", {**_TEXT, "examples": ["2022-04-01"]})]}
+def around(path: str, versions: Collection[str] = (), query: Collection[str] = (), body: bool = False) -> Schema:
+    """What an operation around the contract takes; its answers are Azure's, and described there."""
+    names = re.findall(r"{(\w+)}", path)
+    version: Schema = {"type": "string", "enum": list(versions)} if versions else {**_TEXT, "examples": ["2022-04-01"]}
+    optional = [{"name": name, "in": "query", "schema": _TEXT} for name in query]
+    described: Schema = {
+        "parameters": [
+            *(_PARAMETERS.get(name) or _parameter(name, "path", _TEXT) for name in names),
+            _parameter("api-version", "query", version),
+            *optional,
+        ],
+        "responses": {"200": {"description": "As asked."}, "default": _body("Refused, and why.", {"type": "object"})},
+    }
+    if body:
+        described["requestBody"] = {"required": True, **_body("", {"type": "object"})}
+    return described
 
 
 def _object(required: str, **properties: Schema) -> Schema:

@@ -11,20 +11,20 @@ from jitgate.web.arm.routing import query
 from jitgate.web.sites import host_of
 
 _NAME = "$skiptoken"
-_FILTER = "$filter"
+_KEPT = ("$filter", "$select")
 _LONGEST = 4000
 
 
 def next_link(request: Request, after: str) -> str:
     """The absolute address of the next page, at the host that the client called.
 
-    The token stands by itself: clients overwrite the version in this address with their own.
+    The token stands by itself, but for what narrows the list: clients overwrite the version in this address with
+    their own.
     """
     token = base64.urlsafe_b64encode(after.encode()).decode("ascii").rstrip("=")
     path, version = quote(request.scope["path"]), quote(query(request, "api-version"))
-    narrowed = quote(query(request, _FILTER), safe="")
-    more = f"&%24filter={narrowed}" if narrowed else ""
-    return f"https://{host_of(request.scope)}{path}?api-version={version}{more}&%24skiptoken={token}"
+    kept = "".join(f"&{quote(name)}={quote(query(request, name), safe='')}" for name in _KEPT if query(request, name))
+    return f"https://{host_of(request.scope)}{path}?api-version={version}{kept}&%24skiptoken={token}"
 
 
 def skip_token(request: Request) -> str | None:
