@@ -59,7 +59,7 @@ chaos: setup-dev ## the long search: 100,000 random steps, and kill -9 at every 
 ##@ Release it
 .PHONY: lock
 lock: setup-dev ## renew the lock files: the newest versions that pyproject.toml allows, pinned by hash
-	$(COMPILE) --upgrade --group dev --extra postgres pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --upgrade --group dev --extra postgres --extra notify pyproject.toml -o requirements-dev.lock
 	$(COMPILE) --upgrade --group build --constraint requirements-dev.lock pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --group setup -o requirements-setup.lock
 	$(COMPILE) --upgrade --group az -o requirements-az.lock

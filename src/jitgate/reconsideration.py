@@ -3,7 +3,7 @@
 Rights, policies, guardrails, freezes and approvers may all have changed since. It is the same decision as the first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,11 +17,14 @@ from jitgate.core.machine import Machine
 from jitgate.core.prefixes import Prefix
 from jitgate.core.progress import Move
 from jitgate.core.resource_id import parse_machine_id
-from jitgate.core.roles import Principal
-from jitgate.store import approvals, freezes, guardrails, machines, policies, principals, requests
+from jitgate.core.roles import APPROVE, Principal
+from jitgate.store import approvals, freezes, guardrails, machines, policies, principals, requests, roles
 from jitgate.store.approvals import Verdict
 from jitgate.store.database import Tx
 from jitgate.store.requests import Asked, Granted
+
+MOST_APPROVERS_TOLD = 50
+"""So many are named on record as asked; all of them find it in their inbox."""
 
 
 def check(tx: Tx, move: Move) -> Move:
@@ -59,6 +62,26 @@ def missing(tx: Tx, decision: Decision, asked: Asked) -> list[Missing]:
     if isinstance(decision, (Allowed, Denied)):
         return []
     return approval.missing(decision.needs, standing(tx, asked.uid), asked.at)
+
+
+def approvers(tx: Tx, lacking: Sequence[Missing], asked: Asked) -> list[dict[str, str]]:
+    """Whom to ask: those who may decide a step that a request has come to, for the record and those told from it."""
+    found = [
+        one
+        for one in (roles.who_may(tx, APPROVE) if lacking else ())
+        if one.uid != asked.principal
+        and any(need.step.asks(one, need.need.machine, asked.at, tx.now) for need in lacking)
+    ]
+    return [{"principal": one.uid, "name": one.name} for one in found[:MOST_APPROVERS_TOLD]]
+
+
+def everybody_who_approves(tx: Tx, machine_ids: Iterable[str], but: str) -> list[dict[str, str]]:
+    """Everybody who could approve for one of these machines, but the one with that uid."""
+    places = list(machine_ids)
+    found = [
+        one for one in roles.who_may(tx, APPROVE) if one.uid != but and any(one.may(APPROVE, place) for place in places)
+    ]
+    return [{"principal": one.uid, "name": one.name} for one in found[:MOST_APPROVERS_TOLD]]
 
 
 def _why_not_start(tx: Tx, move: Move) -> str:

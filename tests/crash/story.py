@@ -21,6 +21,7 @@ from jitgate.trust.signatures import is_signed
 
 MACHINE = "web-1"
 AT_THE_START = ("agent.after_take_up", "agent.before_take_up", "hosts.boot.written")
+IN_A_NOTIFICATION = ("notify.sent",)
 IN_A_RELEASE = ("agent.after_order", "agent.before_order", "hosts.release.recorded")
 IN_THE_RELEASING_COMMAND = ("host.order.given", "host.release.before_opening")
 ALICES = "10.71.1.0/24"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.crash.story import (
     AT_THE_START,
+    IN_A_NOTIFICATION,
     IN_A_RELEASE,
     IN_THE_RELEASING_COMMAND,
     assert_kept,
@@ -49,7 +50,7 @@ SOMETIMES = {"audit.head_sent", "audit.read_unsealed", "audit.sealed"}
 def test_every_failpoint_of_the_code_is_tried_here() -> None:
     source = Path(__file__).parents[2] / "src" / "jitgate"
     found = {name for file in source.rglob("*.py") for name in failpoints_of(file)}
-    assert found == {*IN_THE_STORY, *AT_THE_START, *IN_A_RELEASE, *IN_THE_RELEASING_COMMAND}
+    assert found == {*IN_THE_STORY, *AT_THE_START, *IN_A_NOTIFICATION, *IN_A_RELEASE, *IN_THE_RELEASING_COMMAND}
 
 
 def test_the_story_reaches_every_failpoint_that_it_is_cut_short_at(

@@ -10,7 +10,10 @@ from sqlalchemy import Connection, Delete, Engine, Select, Update, create_engine
 from jitgate.store.prepared import Prepared
 from jitgate.store.schema import metadata
 
-MODULES = ("activity", "grants", "heads", "lease", "machines", "requests", "scopes")
+MODULES = (
+    *("activity", "approvals", "cursors", "freezes", "grants", "heads", "lease", "machines"),
+    *("requests", "reviews", "scopes"),
+)
 GROWING = "grants|grant_key|request|activity|activity_head"
 """The tables that grow with use."""
 PARTS = {"requests._joined"}

@@ -12,6 +12,7 @@ from jitgate.config.table import SyslogAddress
 from jitgate.config.template import FIRST_TEXT
 from jitgate.core.errors import Invalid
 from jitgate.core.prefixes import Prefix
+from jitgate.core.topics import Topic
 
 
 def test_without_a_word_the_machine_itself_is_listed_and_everything_has_its_default() -> None:
@@ -36,8 +37,10 @@ def test_the_file_of_the_first_start_shows_every_setting_with_its_default() -> N
     ]
     text = "\n".join(line for line in shown if line.startswith("[") or line.partition(" = ")[0].isidentifier())
     tables = tomllib.loads(text)
-    assert set(tables) == {"installation", "server", "access", "record", "store", "host"}
-    settings = config.parse(text.replace('url = "', '# url = "'), "here")
+    assert set(tables) == {"installation", "server", "access", "record", "store", "host", "notify"}
+    for without in ('url = "postgresql', 'url = "https://jit.'):
+        text = text.replace(without, f"# {without}")
+    settings = config.parse(text, "here")
     defaults = config.parse("", "here")
     assert settings.server == defaults.server
     assert settings.access == defaults.access
@@ -154,3 +157,39 @@ def test_heads_go_nowhere_but_where_it_is_meant(setting: str) -> None:
     with pytest.raises(Invalid) as refused:
         config.parse(f"[record]\n{setting}\n", "here")
     assert refused.value.reason.field == f"record.{setting.partition(' ')[0]}"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'name = "a"',
+        'name = "a"\nurl = "https://example.org"',
+        'name = "a"\nurl = "http://example.org"\nsecret_file = "/s"',
+        'name = "a"\nsecret_file = "/s"\napprise_file = "/a"',
+        'name = "a"\napprise_file = "relative"',
+        'name = "a"\napprise_file = "/a"\nevents = ["everything"]',
+        'name = "a"\napprise_file = "/a"\n[[notify]]\nname = "A"\napprise_file = "/b"',
+    ],
+)
+def test_a_receiver_of_notifications_that_could_not_be_told_is_refused(lines: str) -> None:
+    with pytest.raises(Invalid, match="notify"):
+        config.parse(f"[[notify]]\n{lines}", "here")
+
+
+def test_receivers_of_notifications_arrive() -> None:
+    text = """
+        [server]
+        url = "https://jit.example.org/"
+        [access]
+        remind_before = "0m"
+        [[notify]]
+        name = "hook"
+        url = "https://example.org/hook"
+        secret_file = "/etc/s"
+        events = ["breakGlass"]
+    """
+    found = config.parse(text, "here")
+    assert (found.server.url, found.access.remind_before) == ("https://jit.example.org", timedelta(0))
+    [hook] = found.notify
+    assert (hook.name, hook.url, hook.secret_file) == ("hook", "https://example.org/hook", Path("/etc/s"))
+    assert hook.events == {Topic.BREAK_GLASS}

@@ -85,7 +85,7 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
 def test_the_documented_defaults_are_the_defaults() -> None:
     lines = ['[[host]]\nname = "here"']
     lines += [f"{name} = {value}" for name, value in settings()["host"].items() if value not in {"none", "required"}]
-    for table in settings().keys() - {"host"}:
+    for table in settings().keys() - {"host", "notify"}:
         lines.append(f"[{table}]")
         lines += [f"{name} = {value}" for name, value in settings()[table].items() if value != "none"]
     assert config.parse("\n".join(lines), "here") == config.parse("", "here")
@@ -228,7 +228,7 @@ def settings() -> dict[str, dict[str, str]]:
 
 def known_settings(table: str) -> set[str]:
     """What the program takes in a table of the file: it says so when it refuses another."""
-    head = {"": "", "host": '[[host]]\nname = "a"'}.get(table, f"[{table}]")
+    head = {"": "", **{many: f'[[{many}]]\nname = "a"' for many in ("host", "notify")}}.get(table, f"[{table}]")
     with pytest.raises(Invalid) as refused:
         config.parse(f"{head}\nno_such_setting = 1\n", "here")
     return set(refused.value.reason.allowed.split(", "))

@@ -31,6 +31,7 @@ class Operation(StrEnum):
     APPROVE = roles.APPROVE
     DENY = "Jitgate.Access/requests/deny/action"
     WITHDRAW = "Jitgate.Access/requests/withdraw/action"
+    APPROVAL_ESCALATED = "Jitgate.Access/requests/escalated"
     REQUEST_CLOSE = "Jitgate.Access/requests/close/action"
     REQUEST_EXTEND = "Jitgate.Access/requests/extend/action"
     REQUEST_SHORTEN = "Jitgate.Access/requests/shorten/action"
@@ -39,6 +40,7 @@ class Operation(StrEnum):
     GRANT_OPEN = "Jitgate.Access/grants/open"
     GRANT_CLOSING = "Jitgate.Access/grants/closing"
     GRANT_CLOSED = "Jitgate.Access/grants/closed"
+    GRANT_ENDS_SOON = "Jitgate.Access/grants/endsSoon"
     FREEZE = roles.FREEZE
     THAW = roles.THAW
     GUARDRAIL_WRITE = roles.WRITE_GUARDRAIL
@@ -71,6 +73,7 @@ class Operation(StrEnum):
     ROLE_UNASSIGN = roles.DELETE_ASSIGNMENT
     CREDENTIAL_CREATE = roles.WRITE_CREDENTIAL
     CREDENTIAL_REVOKE = roles.DELETE_CREDENTIAL
+    NOTIFY_REFUSED = "Jitgate.Notify/messages/refused"
     SIGN_IN_REFUSED = "Jitgate.Access/signIn/refused"
     OWNER_TOKEN_USED = "Jitgate.Access/signIn/ownerTokenUsed"  # noqa: S105
 

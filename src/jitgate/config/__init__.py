@@ -18,16 +18,19 @@ from jitgate.config.table import (
     read_longest_access,
     read_namespace,
     read_prefixes,
+    read_short_while,
     read_syslog,
     read_tags,
     read_text,
     read_texts,
+    read_topics,
     read_whole,
 )
 from jitgate.core.errors import Invalid
 from jitgate.core.policy import LONGEST_ACCESS
 from jitgate.core.prefixes import Prefix
 from jitgate.core.resource_id import check_name, check_resource_group, check_subscription, key
+from jitgate.core.topics import Topic
 
 LARGEST_BODY = 512 * 1024
 _MOST_HISTORY_DAYS = 3650
@@ -49,19 +52,33 @@ class Server:
     `trusted_proxies`  whose word about the caller's address is taken
     `allowed_hosts`    names that clients may call the server by, besides its own
     `max_body`         the largest request, in bytes
+    `url`              where people reach the server; None: notifications name no address
     """
 
     trusted_proxies: tuple[Prefix, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     max_body: int = LARGEST_BODY
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Limits on what policies may say, and how long ended requests stay listed."""
+    """Limits on what policies may say, how long ended requests stay listed, and when to remind of an end."""
 
     history: timedelta = timedelta(days=30)
     longest_access: timedelta = LONGEST_ACCESS
+    remind_before: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """A receiver of notifications. Either `url` and `secret_file` (a signed webhook), or `apprise_file`."""
+
+    name: str
+    url: str | None = None
+    secret_file: Path | None = None
+    apprise_file: Path | None = None
+    events: frozenset[Topic] = frozenset(Topic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +128,7 @@ class Config:
     access: Access = field(default_factory=Access)
     record: Record = field(default_factory=Record)
     store: Store = field(default_factory=Store)
+    notify: tuple[Notify, ...] = ()
 
 
 def read(path: Path, this_machine: str) -> Config:
@@ -141,9 +159,11 @@ def parse(text: str, this_machine: str) -> Config:
         access=_access(table.table("access")),
         record=_record(table.table("record")),
         store=_store(table.table("store")),
+        notify=tuple(map(_notify, table.tables("notify"))),
     )
     table.finish()
     _check_each_once(config.hosts)
+    _check_names(config.notify)
     return config
 
 
@@ -165,6 +185,7 @@ def _server(table: Table) -> Server:
         trusted_proxies=table.take("trusted_proxies", (), read_prefixes),
         allowed_hosts=table.take("allowed_hosts", (), read_texts),
         max_body=table.take("max_body", LARGEST_BODY, lambda value, path: read_whole(value, path, 1 << 16, 1 << 26)),
+        url=table.take("url", None, lambda value, path: read_https(value, path).rstrip("/")),
     )
     table.finish()
     return found
@@ -176,6 +197,7 @@ def _access(table: Table) -> Access:
             days=table.take("history_days", 30, lambda value, path: read_whole(value, path, 1, _MOST_HISTORY_DAYS))
         ),
         longest_access=table.take("longest_access", LONGEST_ACCESS, read_longest_access),
+        remind_before=table.take("remind_before", timedelta(minutes=10), read_short_while),
     )
     table.finish()
     return found
@@ -209,6 +231,32 @@ def _host(table: Table) -> Host:
     )
     table.finish()
     return found
+
+
+def _notify(table: Table) -> Notify:
+    found = Notify(
+        name=table.require("name", lambda value, path: check_name(read_text(value, path), path)),
+        url=table.take("url", None, read_https),
+        secret_file=table.take("secret_file", None, read_absolute_path),
+        apprise_file=table.take("apprise_file", None, read_absolute_path),
+        events=table.take("events", frozenset(Topic), read_topics),
+    )
+    table.finish()
+    if (found.url is None) == (found.apprise_file is None) or (found.url is None) != (found.secret_file is None):
+        raise Invalid(
+            table.name("url"), "where to tell is not said, or twice", allowed="url and secret_file, or apprise_file"
+        )
+    return found
+
+
+def _check_names(receivers: tuple[Notify, ...]) -> None:
+    """Two receivers of one name would share their place in the record."""
+    names: dict[str, int] = {}
+    for index, receiver in enumerate(receivers):
+        earlier = names.setdefault(key(receiver.name), index)
+        if earlier != index:
+            what = f"{receiver.name!r} is already notify[{earlier}]"
+            raise Invalid(f"notify[{index}].name", what, allowed="each name once")
 
 
 def _check_each_once(hosts: tuple[Host, ...]) -> None:

@@ -13,8 +13,10 @@ from jitgate.core import duration, prefixes
 from jitgate.core.errors import Invalid
 from jitgate.core.policy import SHORTEST_ACCESS
 from jitgate.core.prefixes import Prefix
+from jitgate.core.topics import Topic
 
 MOST_ACCESS = timedelta(days=30)
+MOST_REMINDER = timedelta(days=1)
 _NAMESPACE = re.compile(r"\w[\w.-]{0,62}", re.ASCII)
 
 _SYSLOG = re.compile(r"(?P<way>udp|tcp)://(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+):(?P<port>\d{1,5})", re.ASCII)
@@ -127,6 +129,22 @@ def read_longest_access(value: Any, path: str) -> timedelta:
     if not SHORTEST_ACCESS <= length <= MOST_ACCESS:
         raise Invalid(path, f"{value} is not accepted", allowed='"5m" to "30d"')
     return length
+
+
+def read_short_while(value: Any, path: str) -> timedelta:
+    length = duration.parse_short(read_text(value, path), path).length
+    if length > MOST_REMINDER:
+        raise Invalid(path, f"{value} is not accepted", allowed='"0m" to "24h"')
+    return length
+
+
+def read_topics(value: Any, path: str) -> frozenset[Topic]:
+    found = read_texts(value, path)
+    known = {str(topic): topic for topic in Topic}
+    for index, each in enumerate(found):
+        if each not in known:
+            raise Invalid(f"{path}[{index}]", f"{each!r:.60} is no topic", allowed=", ".join(known))
+    return frozenset(known[each] for each in found)
 
 
 def read_absolute_path(value: Any, path: str) -> Path:

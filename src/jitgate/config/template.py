@@ -16,12 +16,16 @@ FIRST_TEXT = """\
 # allowed_hosts = []
 # The largest request, in bytes.
 # max_body = 524288
+# Where people reach this server, for the links in notifications.
+# url = "https://jit.example.org"
 
 [access]
 # How many days ended requests stay listed.
 # history_days = 30
 # The longest access that a policy may allow, 5m to 30d.
 # longest_access = "24h"
+# How long before its end the owner of a grant is reminded. "0m": not at all.
+# remind_before = "10m"
 
 [record]
 # How many days events stay on record. Without it: for ever. Their signed heads always stay.
@@ -35,6 +39,18 @@ FIRST_TEXT = """\
 [store]
 # Where the records are: the file jitgate.db beside this one, unless a URL is given.
 # url = "postgresql+psycopg://…"
+
+# Who is told what happens: signed webhooks, or whatever Apprise knows (Slack, Teams, e-mail). Any number of them.
+#
+# [[notify]]
+# name = "on-call"
+# url = "https://example.org/hooks/jitgate"
+# secret_file = "/etc/jitgate/on-call.secret"     # whsec_ and 24 to 64 bytes in base64
+# events = ["approval.needed", "breakGlass"]      # without it: everything
+#
+# [[notify]]
+# name = "team"
+# apprise_file = "/etc/jitgate/team.apprise"      # Apprise's addresses, one a line; takes jitgate[notify]
 
 # The machines whose firewall this jitgate holds: the machine that it runs on, unless others are listed.
 # Being listed changes nothing on a machine; `jitgate enable NAME` protects it.

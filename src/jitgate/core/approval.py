@@ -70,10 +70,14 @@ class Step:
 
     def admits(self, principal: Principal, machine: Machine, asked_at: datetime, at: datetime) -> bool:
         """Whether somebody may decide this step at a moment, about a request of `asked_at`."""
-        if not principal.may(roles.APPROVE, machine.id) or (self.windows and open_until(self.windows, at) is None):
-            return False
+        is_in_time = not self.windows or open_until(self.windows, at) is not None
+        return is_in_time and self.asks(principal, machine, asked_at, at)
+
+    def asks(self, principal: Principal, machine: Machine, asked_at: datetime, at: datetime) -> bool:
+        """Whether somebody is to be told of it at a moment: as `admits`, whether their window is open or not."""
         named = _names(self.approvers, principal, machine)
-        return named or (self._is_escalated(asked_at, at) and _names(self.escalate_to, principal, machine))
+        escalated = self._is_escalated(asked_at, at) and _names(self.escalate_to, principal, machine)
+        return principal.may(roles.APPROVE, machine.id) and (named or escalated)
 
     def could_ever_admit(self, principal: Principal, machine: Machine) -> bool:
         """Whether somebody may decide this step at some time."""

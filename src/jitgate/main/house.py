@@ -18,7 +18,7 @@ from jitgate.audit.courier import Courier
 from jitgate.audit.outlets import FileOutlet, Outlet, SyslogOutlet, WebhookOutlet
 from jitgate.audit.sealer import Sealer
 from jitgate.clock import SystemClock
-from jitgate.config import Record
+from jitgate.config import Notify, Record
 from jitgate.connectors.hosts import connector
 from jitgate.connectors.hosts.connector import HostsConnector, Told
 from jitgate.core import prefixes
@@ -26,14 +26,19 @@ from jitgate.identity.bearers import Bearers
 from jitgate.identity.bootstrap import bootstrap
 from jitgate.identity.signing import Signer
 from jitgate.main.hosts import HostEvents
+from jitgate.notify.message import Address
+from jitgate.notify.notifier import Notifier
+from jitgate.notify.receivers import Channel, Receiver, Webhook, apprise_channel, read_secret
 from jitgate.ops import directory
 from jitgate.ops.directory import DataDirectory
 from jitgate.ops.supervisor import READY
 from jitgate.reconcile import Reconciler
 from jitgate.service.base import Service, Settings
+from jitgate.service.reminders import remind_for_ever
+from jitgate.store.activity import Entry
 from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Account
-from jitgate.trust import certificates, record_key
+from jitgate.trust import certificates, links, record_key
 from jitgate.trust.certificates import LOOPBACK, Certificates
 from jitgate.web.app import create_app
 
@@ -89,6 +94,7 @@ class House:
         self._clock = SystemClock()
         self._names = _names(listening.getsockname()[0], self._settings.server.allowed_hosts)
         self._certificates = self._ensure_certificates()
+        self._receivers = [_receiver(chosen, index) for index, chosen in enumerate(self._settings.notify)]
         self._record_key = record_key.ensure(self._directory.path)
         self._store = Store.open(self._directory.database_url(self._settings), self._clock)
 
@@ -117,6 +123,7 @@ class House:
         reconciler = Reconciler(self._store, {connector.NAME: hosts}, owner=replica)
         sealer = Sealer(self._store, self._record_key, replica, self._settings.record.retention)
         courier = Courier(self._store, replica, _outlets(self._settings.record))
+        notifier = Notifier(self._store, replica, self._receivers, self._address(settings), _skipped)
         serving = asyncio.Event()
         web = self._web(service, serving.set)
         async with asyncio.TaskGroup() as tasks:
@@ -125,6 +132,8 @@ class House:
                 tasks.create_task(events.look_regularly()),
                 tasks.create_task(sealer.run()),
                 tasks.create_task(courier.run()),
+                tasks.create_task(notifier.run()),
+                tasks.create_task(remind_for_ever(service)),
                 tasks.create_task(self._renew_certificates(web.config)),
                 tasks.create_task(_take_links(control, hosts, web)),
                 tasks.create_task(_say_ready(control, serving, events)),
@@ -143,7 +152,13 @@ class House:
             resource_group=chosen.installation.resource_group,
             history=chosen.access.history,
             longest_access=chosen.access.longest_access,
+            remind_before=chosen.access.remind_before,
+            public_url=chosen.server.url or "",
+            link_key=links.ensure_key(self._directory.path),
         )
+
+    def _address(self, settings: Settings) -> Address:
+        return Address(settings.public_url, settings.link_key)
 
     def _hosts(self, settings: Settings, events: HostEvents) -> HostsConnector:
         told = {host.name: Told(host.addresses, host.tags) for host in self._settings.hosts}
@@ -193,6 +208,22 @@ def _outlets(chosen: Record) -> list[Outlet]:
         place = chosen.heads_syslog
         outlets.append(SyslogOutlet(place.way, place.host, place.port))
     return outlets
+
+
+def _receiver(chosen: Notify, index: int) -> Receiver:
+    """A receiver of notifications. Raises Invalid, where its file does not do."""
+    if chosen.url is not None and chosen.secret_file is not None:
+        secret = read_secret(chosen.secret_file, f"notify[{index}].secret_file")
+        return Webhook(chosen.name, chosen.events, chosen.url, secret)
+    assert chosen.apprise_file is not None
+    return Channel(chosen.name, chosen.events, apprise_channel(chosen.apprise_file, f"notify[{index}].apprise_file"))
+
+
+def _skipped(tx: Tx, receiver: str, entry: Entry, why: str) -> None:
+    if entry.operation == Operation.NOTIFY_REFUSED:
+        return  # It would be told that it does not take what it is told.
+    facts = {"receiver": receiver, "sequence": entry.sequence, "operation": entry.operation, "error": why}
+    audit.record(tx, [Event(Operation.NOTIFY_REFUSED, Outcome.FAILED, f"notify/{receiver}", properties=facts)])
 
 
 async def _take_links(control: socket.socket, hosts: HostsConnector, web: WebServer) -> None:

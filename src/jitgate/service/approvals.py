@@ -135,7 +135,8 @@ def _approve(tx: Tx, asker: Asker, uid: str, note: str) -> RequestView:
     lacking = reconsideration.missing(tx, decision, asked)
     if not lacking:
         _begin(tx, pending)
-    facts = {"note": note, "missing": reconsideration.describe(lacking)}
+    asked_next = reconsideration.approvers(tx, lacking, asked)
+    facts = {"note": note, "missing": reconsideration.describe(lacking), "approvers": asked_next}
     return _told(tx, asker, given, Operation.APPROVE, Outcome.ACCEPTED if lacking else Outcome.SUCCEEDED, facts)
 
 

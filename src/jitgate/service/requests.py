@@ -1,10 +1,10 @@
 """Asking for access."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from secrets import token_hex
 
-from jitgate import audit
+from jitgate import audit, reconsideration
 from jitgate.audit import Event, Operation, Outcome
 from jitgate.core import roles
 from jitgate.core.access import Ask, Grant, State, Terms, check_ask
@@ -202,7 +202,8 @@ def grant(tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]
     for one in given:
         if one.grant.state is State.OPENING:
             grants.supersede(tx, one.grant)
-    audit.record(tx, [_accepted(asker, ask, asked, text, given) for text in dict.fromkeys(texts.values())])
+    told = _whom_to_tell(tx, decision, asked, ask, texts)
+    audit.record(tx, [_accepted(asker, ask, asked, text, given, told) for text in dict.fromkeys(texts.values())])
     return presentation.request(given, by_uuid, {})
 
 
@@ -253,14 +254,31 @@ def _first_state(tx: Tx, ask: Ask, decision: Allowed | NeedsApproval) -> State:
     return State.OPENING
 
 
+def _whom_to_tell(
+    tx: Tx, decision: Allowed | NeedsApproval, asked: Asked, ask: Ask, machine_ids: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Those who have to agree; of what breaks the glass, everybody who would have had to."""
+    if ask.break_glass:
+        return reconsideration.everybody_who_approves(tx, machine_ids.values(), but=asked.principal)
+    return reconsideration.approvers(tx, reconsideration.missing(tx, decision, asked), asked)
+
+
 def _operation(ask: Ask) -> Operation:
     return Operation.BREAK_GLASS if ask.break_glass else Operation.REQUEST
 
 
-def _accepted(asker: Asker, ask: Ask, asked: Asked, machine_id: str, given: Sequence[Granted]) -> Event:
+def _accepted(
+    asker: Asker,
+    ask: Ask,
+    asked: Asked,
+    machine_id: str,
+    given: Sequence[Granted],
+    approvers: Sequence[Mapping[str, str]],
+) -> Event:
     """One event a machine, so that each machine's record tells of it."""
     here = [one.grant for one in given if one.machine_id == machine_id]
     properties = {
+        **({"approvers": list(approvers)} if approvers else {}),
         "request": asked.uid,
         "justification": asked.justification,
         "grants": [

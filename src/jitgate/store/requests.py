@@ -11,8 +11,8 @@ from jitgate.core.access import Grant
 from jitgate.core.resource_id import key
 from jitgate.store import grants as grant_rows
 from jitgate.store.database import Tx
-from jitgate.store.prepared import Prepared
-from jitgate.store.schema import grants, machine, request
+from jitgate.store.prepared import Prepared, literal_in
+from jitgate.store.schema import grants, machine, request, scope_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,19 @@ def of_grants(tx: Tx, uids: Sequence[str]) -> list[Granted]:
 
 
 _of_grants = _joined.where(grants.c.uid.in_(bindparam("uids", expanding=True)))
+
+
+def ending(tx: Tx, after: datetime, until: datetime) -> list[Granted]:
+    """Open grants that end after a moment, and not after another."""
+    return [_granted(row) for row in tx.execute(_ending, {"after": after, "until": until})]
+
+
+# Firewall by firewall, as the index has it.
+_ending = (
+    _joined.join(scope_state, scope_state.c.scope == grants.c.scope)
+    .where(grants.c.due_at > bindparam("after"), grants.c.due_at <= bindparam("until"))
+    .where(grants.c.due_at.is_not(None), literal_in(grants.c.state, ("open",)))
+)
 
 
 def find(tx: Tx, uid_prefix: str, most: int) -> list[str]:

@@ -1,0 +1,66 @@
+"""What an administrator's files must hold, and that nothing of it is told when they do not."""
+
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.notify.receiver import Endpoint
+
+from jitgate.core.errors import Invalid
+from jitgate.core.topics import Topic
+from jitgate.notify.message import Message
+from jitgate.notify.receivers import Channel, Webhook, apprise_channel, read_secret
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Apprise's own
+MESSAGE = Message("msg_1", Topic.ALARM, b"{}", "A title", "A text")
+
+
+def test_a_secret_is_read_out_of_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"whsec_{base64.b64encode(b's' * 24).decode()}\n")
+    assert read_secret(file, "notify[0].secret_file") == b"s" * 24
+
+
+@pytest.mark.parametrize(
+    "text", ["", "whsec_", "whsec_c2hvcnQ=", "c" * 44, "whsec_not base64!", "whsec_" + "A" * 200]
+)  # fmt: skip
+def test_what_is_no_secret_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(text)
+    with pytest.raises(Invalid) as refused:
+        read_secret(file, "notify[0].secret_file")
+    assert "notify[0].secret_file" in str(refused.value)
+    assert len(text) < 8 or text not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="No such file"):
+        read_secret(tmp_path / "nothing", "notify[0].secret_file")
+
+
+def test_a_webhook_does_not_show_its_secret() -> None:
+    assert "sss" not in repr(vars(Webhook("hook", frozenset(), "https://example.org", b"s" * 24)).keys())
+    assert "sss" not in repr(Webhook("hook", frozenset(), "https://example.org", b"s" * 24))
+
+
+def test_apprise_itself_delivers_to_a_real_receiver(tmp_path: Path) -> None:
+    pytest.importorskip("apprise")
+    file = tmp_path / "addresses"
+    with Endpoint() as endpoint:
+        file.write_text(f"json://127.0.0.1:{endpoint.port}/hook\n\n")
+        tell = apprise_channel(file, "notify[0].apprise_file")
+        Channel("team", frozenset(), tell).send(MESSAGE, datetime.now(UTC))
+        [post] = endpoint.taken
+    assert b"A title" in post.body
+    assert b"A text" in post.body
+
+
+@pytest.mark.parametrize("text", ["", "nonsense://token-of-somebody", "no address at all"])
+def test_addresses_that_apprise_does_not_know_are_refused_and_not_shown(tmp_path: Path, text: str) -> None:
+    pytest.importorskip("apprise")
+    file = tmp_path / "addresses"
+    file.write_text(text)
+    with pytest.raises(Invalid) as refused:
+        apprise_channel(file, "notify[0].apprise_file")
+    assert not text or text not in str(refused.value)
