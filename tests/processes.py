@@ -23,7 +23,7 @@ import httpx
 COMMAND = (sys.executable, "-P", "-m", "jitgate.main")
 _START_SECONDS = 30.0
 T = TypeVar("T")
-MODULES = {"agent": "jitgate.agent", "server": "jitgate.main.server"}
+MODULES = {"agent": "jitgate.agent", "server": "jitgate.main.server", "gateway": "jitgate.main.gateway"}
 
 
 class Jitgate:

@@ -8,11 +8,31 @@ import pytest
 
 from jitgate import config
 from jitgate.config import Host
+from jitgate.config.gateways import Gateway, GatewayMachine
 from jitgate.config.table import SyslogAddress
 from jitgate.config.template import FIRST_TEXT
 from jitgate.core.errors import Invalid
+from jitgate.core.machine import OperatingSystem
 from jitgate.core.prefixes import Prefix
 from jitgate.core.topics import Topic
+
+GATEWAY = """
+[[gateway]]
+name = "edge"
+address = "gw.example.org"
+[[gateway.machine]]
+name = "win-1"
+address = "10.0.0.5"
+"""
+BEHIND = GATEWAY.replace('address = "gw', 'ports = PORTS\naddress = "gw')
+
+
+def test_machines_behind_gateways_arrive_and_take_the_place_of_the_machine_itself() -> None:
+    settings = config.parse(GATEWAY + 'os = "windows"\ntags = { team = "erp" }', "here")
+    machine = GatewayMachine("win-1", "10.0.0.5", OperatingSystem.WINDOWS, {"team": "erp"})
+    assert settings.gateways == (Gateway("edge", "gw.example.org", (machine,)),)
+    assert settings.hosts == ()
+    assert config.parse('[[host]]\nname = "here"\n' + GATEWAY, "here").hosts == (Host("here"),)
 
 
 def test_without_a_word_the_machine_itself_is_listed_and_everything_has_its_default() -> None:
@@ -37,7 +57,7 @@ def test_the_file_of_the_first_start_shows_every_setting_with_its_default() -> N
     ]
     text = "\n".join(line for line in shown if line.startswith("[") or line.partition(" = ")[0].isidentifier())
     tables = tomllib.loads(text)
-    assert set(tables) == {"installation", "server", "access", "record", "store", "host", "notify"}
+    assert set(tables) == {"installation", "server", "access", "record", "store", "host", "notify", "gateway"}
     for without in ('url = "postgresql', 'url = "https://jit.'):
         text = text.replace(without, f"# {without}")
     settings = config.parse(text, "here")
@@ -119,6 +139,19 @@ def test_everything_that_can_be_chosen_arrives() -> None:
         ('[[host]]\nname = "a"\naddresses = ["10.0.0.0/24"]', "host[0].addresses[0]"),
         ('[[host]]\nname = "a"\ntags = ["x"]', "host[0].tags"),
         ('[[host]]\nname = "a"\nport = 22', "host[0].port"),
+        ('[[gateway]]\naddress = "a"', "gateway[0].name"),
+        ('[[gateway]]\nname = "g"', "gateway[0].address"),
+        ('[[gateway]]\nname = "g"\naddress = "-x"', "gateway[0].address"),
+        ('[[gateway]]\nname = "g"\naddress = "a"', "gateway[0].machine"),
+        ('[[gateway]]\nname = "../g"\naddress = "a"', "gateway[0].name"),
+        (BEHIND.replace("PORTS", '"22-40000"'), "gateway[0].ports"),
+        (BEHIND.replace("PORTS", '"50000-40000"'), "gateway[0].ports"),
+        (BEHIND.replace("PORTS", "40000"), "gateway[0].ports"),
+        (GATEWAY.replace('"10.0.0.5"', '"win-1.example"'), "gateway[0].machine[0].address"),
+        (GATEWAY + 'os = "dos"', "gateway[0].machine[0].os"),
+        (GATEWAY + '[[gateway.machine]]\nname = "WIN-1"\naddress = "10.0.0.6"', "gateway[0].machine[1].name"),
+        (GATEWAY + GATEWAY, "gateway[1].name"),
+        ('[[host]]\nname = "win-1"\n' + GATEWAY, "gateway[0].machine[0].name"),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name_with_what_would_do(text: str, setting: str) -> None:

@@ -37,6 +37,15 @@ class Post:
         self._given_up = False
         self._last_facts = HostFacts(host.name, host.uuid)
 
+    @property
+    def scope(self) -> str:
+        """What desired states call this host."""
+        return self.host.scope
+
+    def machines(self) -> tuple[HostFacts, ...]:
+        """The host itself."""
+        return (self.facts(),)
+
     def start(self) -> None:
         """Take up the host, and from now on do what is asked."""
         threading.Thread(target=self._run, name=f"host-{self.host.name}", daemon=True).start()

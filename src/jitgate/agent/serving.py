@@ -1,17 +1,37 @@
-"""Doing what the server asks: each host in a thread of its own, so that a slow one holds up no other."""
+"""Doing what the server asks: each post in a thread of its own, so that a slow one holds up no other."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from jitgate.agent.link import Link
-from jitgate.agent.post import Post
-from jitgate.connectors.hosts.messages import Apply, Discover, Failed, Hosts, Request, Settled
+from jitgate.connectors.hosts.messages import Apply, Discover, Failed, HostFacts, Hosts, Request, Settled
+
+
+class Post(Protocol):
+    """One scope that is held here: a host, or a gateway. Everything but `machines` returns at once."""
+
+    @property
+    def scope(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def apply(self, request: Apply) -> None: ...
+
+    def settle(self, record: str) -> None: ...
+
+    def machines(self) -> Sequence[HostFacts]: ...
 
 
 def serve(link: Link, posts: Sequence[Post]) -> None:
-    """Serve until the server is gone. Raises Malformed, OSError."""
-    by_scope = {post.host.scope: post for post in posts}
+    """Take up the posts, and serve until the server is gone. Raises Malformed, OSError."""
     for post in posts:
         post.start()
+    attend(link, posts)
+
+
+def attend(link: Link, posts: Sequence[Post]) -> None:
+    """Serve a server with posts that are taken up, until it is gone. Raises Malformed, OSError."""
+    by_scope = {post.scope: post for post in posts}
     for request in link.requests():
         _dispatch(request, link, by_scope)
 
@@ -19,7 +39,7 @@ def serve(link: Link, posts: Sequence[Post]) -> None:
 def _dispatch(request: Request, link: Link, by_scope: dict[str, Post]) -> None:
     match request:
         case Discover():
-            link.say(Hosts(request.number, tuple(post.facts() for post in by_scope.values())))
+            link.say(Hosts(request.number, tuple(each for post in by_scope.values() for each in post.machines())))
         case Apply():
             post = by_scope.get(request.desired.scope)
             if post is None:

@@ -18,7 +18,7 @@ from jitgate.cli.origin import FromOption, Origin, find_origin
 from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json
 from jitgate.cli.session import TABLE, DataDirOption, OutputOption, Session, session
-from jitgate.cli.text import short
+from jitgate.cli.text import plain, short
 from jitgate.cli.words import ForOption, StartOption, UntilOption
 from jitgate.core import duration
 
@@ -119,6 +119,8 @@ def _say(screen: Screen, grant: Json) -> None:
     hint = how_to_connect(grant)
     if is_open and hint:
         screen.say(f"  connect:     {hint}")
+    if grant["detail"]:
+        screen.say(f"  note:        {plain(grant['detail'])}")
     screen.say(f"  done early:  jitgate done {short(grant['id'])}")
     if is_open:
         screen.say(f"  at the end:  {_at_the_end(grant)}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from jitgate.config.gateways import Gateway, check_gateways, read_gateway
 from jitgate.config.table import (
     SyslogAddress,
     Table,
@@ -129,10 +130,11 @@ class Config:
     record: Record = field(default_factory=Record)
     store: Store = field(default_factory=Store)
     notify: tuple[Notify, ...] = ()
+    gateways: tuple[Gateway, ...] = ()
 
 
 def read(path: Path, this_machine: str) -> Config:
-    """The configuration in a file. `this_machine` is protected under that name unless hosts are listed.
+    """The configuration in a file. `this_machine` is protected under that name unless hosts or gateways are listed.
 
     Raises Invalid, naming the setting.
     """
@@ -152,18 +154,22 @@ def parse(text: str, this_machine: str) -> Config:
         table = Table(tomllib.loads(text), "")
     except tomllib.TOMLDecodeError as error:
         raise Invalid("jitgate.toml", str(error), allowed="TOML, as on toml.io") from None
+    gateways = tuple(map(read_gateway, table.tables("gateway")))
+    this_one = () if gateways else (Host(this_machine),)
     config = Config(
-        hosts=tuple(map(_host, table.tables("host"))) or (Host(this_machine),),
+        hosts=tuple(map(_host, table.tables("host"))) or this_one,
         installation=_installation(table.table("installation")),
         server=_server(table.table("server")),
         access=_access(table.table("access")),
         record=_record(table.table("record")),
         store=_store(table.table("store")),
         notify=tuple(map(_notify, table.tables("notify"))),
+        gateways=gateways,
     )
     table.finish()
     _check_each_once(config.hosts)
     _check_names(config.notify)
+    check_gateways(config.gateways, [host.name for host in config.hosts])
     return config
 
 

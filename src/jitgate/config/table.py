@@ -105,11 +105,14 @@ def read_prefixes(value: Any, path: str) -> tuple[Prefix, ...]:
 
 
 def read_addresses(value: Any, path: str) -> tuple[str, ...]:
-    found = tuple(map(prefixes.text, read_prefixes(value, path)))
-    for index, address in enumerate(found):
-        if "/" in address:
-            raise Invalid(f"{path}[{index}]", f"{address} is many addresses", allowed="an IP address")
-    return found
+    return tuple(read_one_address(each, f"{path}[{index}]") for index, each in enumerate(read_texts(value, path)))
+
+
+def read_one_address(value: Any, path: str) -> str:
+    address = prefixes.text(prefixes.canonical(read_text(value, path), path))
+    if "/" in address:
+        raise Invalid(path, f"{address} is many addresses", allowed="an IP address")
+    return address
 
 
 def read_tags(value: Any, path: str) -> Mapping[str, str]:

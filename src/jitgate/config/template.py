@@ -52,7 +52,7 @@ FIRST_TEXT = """\
 # name = "team"
 # apprise_file = "/etc/jitgate/team.apprise"      # Apprise's addresses, one a line; takes jitgate[notify]
 
-# The machines whose firewall this jitgate holds: the machine that it runs on, unless others are listed.
+# The machines whose firewall this jitgate holds: the machine that it runs on, unless others or gateways are listed.
 # Being listed changes nothing on a machine; `jitgate enable NAME` protects it.
 #
 # [[host]]
@@ -61,4 +61,21 @@ FIRST_TEXT = """\
 # always_allow = ["192.0.2.10"]     # sources that are never shut out
 # addresses = ["203.0.113.5"]       # where people connect to; without it: what the machine has
 # tags = { team = "web" }
+
+# Gateways: TCP ports of this machine that lead to machines which cannot run an agent, while somebody has a grant.
+#
+# [[gateway]]
+# name = "edge"
+# address = "203.0.113.5"           # where people connect to: an address, or a name
+# listen = []                       # addresses of this machine to listen on; without it: all
+# ports = "40000-40999"             # one for each protected port
+# probe_from = ["10.0.0.9"]         # addresses of this machine that the machines behind must not admit
+# most_connections = 4096
+# most_per_source = 256
+#
+# [[gateway.machine]]
+# name = "win-1"
+# address = "10.0.0.5"              # where the gateway finds it
+# os = "windows"
+# tags = { team = "erp" }
 """

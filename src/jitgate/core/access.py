@@ -157,7 +157,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """One port that a decision would open: a grant before it exists."""
+    """One port that a decision would open: a grant before it exists. `remark`: how it is less than was asked for."""
 
     machine: str
     scope: str
@@ -168,6 +168,7 @@ class Terms:
     session: SessionEnd
     span: Span
     ask: PortAsk
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

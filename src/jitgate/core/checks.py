@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from jitgate.core import eligibility, guardrail, prefixes
 from jitgate.core.access import Ask, PortAsk, Span
+from jitgate.core.desired import Protocol
 from jitgate.core.duration import Duration, describe, iso
 from jitgate.core.errors import Reason
 from jitgate.core.freeze import Freeze
@@ -122,6 +123,16 @@ def plan_has_jit(q: Question) -> Reason | None:
     return not_onboarded(q.machine, q.port.field)
 
 
+def protocol_gets_there(q: Question) -> Reason | None:
+    """A gateway relays TCP only. What asks for both gets TCP, and is told so; UDP alone would be nothing."""
+    wanted = q.port.protocol or q.rule.protocol
+    if not q.machine.is_tcp_only or wanted is not Protocol.UDP:
+        return None
+    return q.reason(
+        "ProtocolNotSupported", "protocol", "a gateway relays TCP only, so UDP cannot be opened", "TCP or *"
+    )
+
+
 def sources_are_inside_the_policy(q: Question) -> Reason | None:
     """Real containment: an address inside an allowed range is allowed."""
     outside = prefixes.first_outside(q.port.sources, q.rule.sources)
@@ -227,6 +238,7 @@ CHECKS: tuple[Check, ...] = (
     nothing_is_frozen,
     machine_is_supported,
     plan_has_jit,
+    protocol_gets_there,
     sources_are_inside_the_policy,
     sources_are_inside_the_guardrails,
     source_is_the_caller,

@@ -12,6 +12,7 @@ from jitgate.core import approval, guardrail, prefixes, roles
 from jitgate.core.access import Ask, MachineAsk, PortAsk, Terms
 from jitgate.core.approval import Need
 from jitgate.core.checks import NO_RIGHT, Question, lacks, reasons_against
+from jitgate.core.desired import Protocol
 from jitgate.core.eligibility import may_initiate
 from jitgate.core.errors import Reason
 from jitgate.core.freeze import Freeze
@@ -19,6 +20,8 @@ from jitgate.core.guardrail import DEFAULT_APPROVAL_WAIT, Guardrail
 from jitgate.core.machine import Machine
 from jitgate.core.policy import Policy, PortRule
 from jitgate.core.roles import Principal
+
+TCP_ONLY = "opened for TCP only: a gateway relays nothing else"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,9 @@ def _rules(
     for policy in policies:
         part = policy.machine(machine.key)
         rules = part.rules(port.number, port.protocol) if part else ()
+        if machine.is_tcp_only and port.protocol is None:
+            # As for one rule for both: TCP is opened, and UDP is refused only where there is nothing else.
+            rules = tuple(rule for rule in rules if rule.protocol is not Protocol.UDP) or rules
         if rules:
             yield policy, rules
 
@@ -142,16 +148,19 @@ def _needs(questions: Sequence[Question]) -> tuple[Need, ...]:
 
 
 def _terms(q: Question) -> Terms:
+    protocol = q.port.protocol or q.rule.protocol
+    is_less = q.machine.is_tcp_only and protocol is Protocol.ANY
     return Terms(
         machine=q.machine.uuid,
         scope=q.machine.scope,
         policy=q.policy.id.key,
         port=q.rule.number,
-        protocol=q.port.protocol or q.rule.protocol,
+        protocol=Protocol.TCP if is_less else protocol,
         sources=prefixes.collapse(q.port.sources),
         session=q.limits.session,
         span=q.span,
         ask=q.port,
+        remark=TCP_ONLY if is_less else "",
     )
 
 

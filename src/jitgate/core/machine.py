@@ -57,3 +57,8 @@ class Machine:
     def key(self) -> str:
         """What the machine's id is compared by."""
         return key(self.id)
+
+    @property
+    def is_tcp_only(self) -> bool:
+        """Whether no UDP can get to it: a gateway relays TCP only."""
+        return self.provider == "gateway"

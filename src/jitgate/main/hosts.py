@@ -35,9 +35,10 @@ class HostEvents:
 
     connector: HostsConnector
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, name: str = NAME) -> None:
         self._service = service
-        self._known: Sequence[Machine] = ()
+        self._name = name
+        self._known: Sequence[Machine] | None = None
         self._is_first_agent = True
         self.looked = asyncio.Event()
 
@@ -56,7 +57,7 @@ class HostEvents:
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
             try:
-                await self._take_over_machines()
+                await self.take_over_machines()
             except (ConnectorError, Unavailable) as error:
                 _log.warning("machines could not be looked at", error=error.message)
 
@@ -66,19 +67,20 @@ class HostEvents:
                 _log.info("the agent is connected")
                 # The first one meets the sweep that every start begins with; two would take twice as long.
                 is_first, self._is_first_agent = self._is_first_agent, False
-                await self._take_over_machines()
+                await self.take_over_machines()
                 if not is_first:
-                    await self._service.store.write(sweep_all)
+                    await self._service.store.write(lambda tx: sweep_all(tx, self._name))
             case Kind.ANSWERED:
                 await self._service.store.write(lambda tx: scopes.wake(tx, event.scope))
             case _:
                 _log.warning("a host changed by itself", scope=event.scope, kind=str(event.kind), detail=event.detail)
                 await self._service.store.write(lambda tx: note(tx, event))
 
-    async def _take_over_machines(self) -> None:
+    async def take_over_machines(self) -> None:
+        """Keep what there is now. Raises ConnectorError, Unavailable."""
         found = await self.connector.discover()
         if found != self._known:
-            await machines.take_over(self._service, found, NAME)
+            await machines.take_over(self._service, found, self._name)
         self._known = found
         self.looked.set()
 
@@ -92,10 +94,10 @@ def note(tx: Tx, event: Happened) -> None:
     scopes.sweep_soon(tx, [event.scope])
 
 
-def sweep_all(tx: Tx) -> None:
+def sweep_all(tx: Tx, name: str = NAME) -> None:
     """A new agent holds what its predecessor left in the kernel; compare everything."""
-    scopes.all_due(tx, [NAME])
-    for scope in scopes.due(tx, [NAME], limit=1_000_000):
+    scopes.all_due(tx, [name])
+    for scope in scopes.due(tx, [name], limit=1_000_000):
         tx.wake(scope)
 
 

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from jitgate.audit.outlets import FileOutlet, Outlet, SyslogOutlet, WebhookOutle
 from jitgate.audit.sealer import Sealer
 from jitgate.clock import SystemClock
 from jitgate.config import Notify, Record
+from jitgate.connectors.gateway import connector as gateway
+from jitgate.connectors.gateway.connector import Behind, GatewayConnector
 from jitgate.connectors.hosts import connector
 from jitgate.connectors.hosts.connector import HostsConnector, Told
 from jitgate.core import prefixes
@@ -31,7 +33,7 @@ from jitgate.notify.notifier import Notifier
 from jitgate.notify.receivers import Channel, Receiver, Webhook, apprise_channel, read_secret
 from jitgate.ops import directory
 from jitgate.ops.directory import DataDirectory
-from jitgate.ops.supervisor import READY
+from jitgate.ops.supervisor import GATEWAY_LINK, LINK, READY
 from jitgate.reconcile import Reconciler
 from jitgate.service.base import Service, Settings
 from jitgate.service.reminders import remind_for_ever
@@ -117,10 +119,12 @@ class House:
         settings = self._service_settings(installation.subscription)
         bearers = Bearers(Signer.ensure(self._directory.path))
         service = Service(self._store, self._clock, settings, bearers=bearers)
-        events = HostEvents(service)
+        events, gateway_events = HostEvents(service), HostEvents(service, gateway.NAME)
         hosts = self._hosts(service.settings, events)
+        gateways = self._gateways(service.settings, gateway_events)
         replica = directory.replica_name(self._directory)
-        reconciler = Reconciler(self._store, {connector.NAME: hosts}, owner=replica)
+        connected = {connector.NAME: hosts, gateway.NAME: gateways}
+        reconciler = Reconciler(self._store, connected, owner=replica)
         sealer = Sealer(self._store, self._record_key, replica, self._settings.record.retention)
         courier = Courier(self._store, replica, _outlets(self._settings.record))
         notifier = Notifier(self._store, replica, self._receivers, self._address(settings), _skipped)
@@ -134,9 +138,10 @@ class House:
                 tasks.create_task(courier.run()),
                 tasks.create_task(notifier.run()),
                 tasks.create_task(remind_for_ever(service)),
+                tasks.create_task(self._forget_gateways(gateway_events)),
                 tasks.create_task(self._renew_certificates(web.config)),
-                tasks.create_task(_take_links(control, hosts, web)),
-                tasks.create_task(_say_ready(control, serving, events)),
+                tasks.create_task(_take_links(control, {LINK: hosts, GATEWAY_LINK: gateways}, web)),
+                tasks.create_task(_say_ready(control, serving, [events, gateway_events])),
             ]
             await web.serve(sockets=[self._listening])
             for task in aside:
@@ -144,6 +149,7 @@ class House:
             reconciler.stop()
             await reconciling
         await hosts.close()
+        await gateways.close()
 
     def _service_settings(self, subscription: str) -> Settings:
         chosen = self._settings
@@ -165,6 +171,21 @@ class House:
         hosts = HostsConnector(settings.subscription, settings.resource_group, self._clock, events.happened, told)
         events.connector = hosts
         return hosts
+
+    def _gateways(self, settings: Settings, events: HostEvents) -> GatewayConnector:
+        behind = {
+            machine.name: Behind(f"gateway/{each.name}", machine.os, machine.tags)
+            for each in self._settings.gateways
+            for machine in each.machines
+        }
+        connected = (settings.subscription, settings.resource_group, self._clock, events.happened, behind)
+        events.connector = GatewayConnector(*connected)
+        return events.connector
+
+    async def _forget_gateways(self, events: HostEvents) -> None:
+        """What stood behind gateways is gone, where there are none any more; else their process tells."""
+        if not self._settings.gateways:
+            await events.take_over_machines()
 
     def _web(self, service: Service, ready: Callable[[], object]) -> WebServer:
         chosen = self._settings.server
@@ -226,8 +247,10 @@ def _skipped(tx: Tx, receiver: str, entry: Entry, why: str) -> None:
     audit.record(tx, [Event(Operation.NOTIFY_REFUSED, Outcome.FAILED, f"notify/{receiver}", properties=facts)])
 
 
-async def _take_links(control: socket.socket, hosts: HostsConnector, web: WebServer) -> None:
-    """Take each link to an agent that the supervisor hands over. When the supervisor is gone, so are we."""
+async def _take_links(
+    control: socket.socket, connectors: Mapping[bytes | None, HostsConnector], web: WebServer
+) -> None:
+    """Take each link that the supervisor hands over: to an agent, or to the gateways. When it is gone, so are we."""
     readable = asyncio.Event()
     loop = asyncio.get_running_loop()
     control.setblocking(False)
@@ -235,13 +258,14 @@ async def _take_links(control: socket.socket, hosts: HostsConnector, web: WebSer
     try:
         while not web.should_exit:
             await readable.wait()
-            readable.clear()
             data, descriptors = _receive(control)
+            if data is None:
+                readable.clear()
             if data == _GONE:
                 _log.warning("the supervisor is gone; ending")
                 web.should_exit = True
             for descriptor in descriptors:
-                await hosts.attach(socket.socket(fileno=descriptor))
+                await connectors[data].attach(socket.socket(fileno=descriptor))
     finally:
         loop.remove_reader(control.fileno())
 
@@ -255,7 +279,9 @@ def _is_idle(connection: Any) -> bool:
 def _receive(control: socket.socket) -> tuple[bytes | None, list[int]]:
     """What the supervisor says, and the sockets that come with it. None: nothing just now."""
     try:
-        data, descriptors, *_ = socket.recv_fds(control, 64, _MOST_LINKS)
+        data, descriptors, *_ = socket.recv_fds(
+            control, 1, _MOST_LINKS
+        )  # One byte: a link comes with what says whose it is.
     except BlockingIOError:
         return None, []
     except ConnectionResetError:
@@ -263,12 +289,13 @@ def _receive(control: socket.socket) -> tuple[bytes | None, list[int]]:
     return data, descriptors
 
 
-async def _say_ready(control: socket.socket, serving: asyncio.Event, events: HostEvents) -> None:
-    """Tell the supervisor, once clients are served and find the hosts listed; or at least the former."""
+async def _say_ready(control: socket.socket, serving: asyncio.Event, events: Sequence[HostEvents]) -> None:
+    """Tell the supervisor, once clients are served and find the machines listed; or at least the former."""
     await serving.wait()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_AGENT_MAY_TAKE_SECONDS):
-            await events.looked.wait()
+            for each in events:
+                await each.looked.wait()
     with contextlib.suppress(OSError):  # Nobody to tell: whoever takes links notices as well, and ends the server.
         control.send(READY)
 

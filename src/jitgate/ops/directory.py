@@ -21,8 +21,11 @@ from uuid import uuid4
 
 from jitgate import config
 from jitgate.config import Config
+from jitgate.config.gateways import Gateway
 from jitgate.config.template import FIRST_TEXT
 from jitgate.connectors.base import ConnectorError
+from jitgate.connectors.gateway import roster as gateways
+from jitgate.connectors.gateway.roster import Place, Target
 from jitgate.connectors.hosts import roster
 from jitgate.connectors.hosts.roster import Host
 from jitgate.core.errors import Conflict, Invalid
@@ -86,6 +89,18 @@ def take_up_hosts(directory: DataDirectory, settings: Config) -> tuple[Host, ...
     return hosts
 
 
+def take_up_gateways(directory: DataDirectory, settings: Config) -> bool:
+    """The gateways of the settings, for their process to read; whether there are any.
+
+    A machine keeps its identity as long as it stays listed. Raises Invalid when the file that holds them is damaged.
+    """
+    known = _known_targets(directory.agent)
+    places = [_place(gateway, known) for gateway in settings.gateways]
+    if places or known:
+        gateways.write(directory.agent, places)
+    return bool(places)
+
+
 def replica_name(directory: DataDirectory) -> str:
     """Who holds the leases that this directory's processes take. One process at a time works on the directory, so each
     takes up at once what one that was killed has left."""
@@ -114,6 +129,27 @@ def lock(directory: DataDirectory) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
+
+
+def _place(gateway: Gateway, known: dict[str, str]) -> Place:
+    targets = (Target(each.name, known.get(key(each.name)) or str(uuid4()), each.address) for each in gateway.machines)
+    return Place(
+        name=gateway.name,
+        address=gateway.address,
+        targets=tuple(targets),
+        listen=gateway.listen or gateways.EVERYWHERE,
+        ports=gateway.ports,
+        probe_from=gateway.probe_from,
+        most_connections=gateway.most_connections,
+        most_per_source=gateway.most_per_source,
+    )
+
+
+def _known_targets(agent: Path) -> dict[str, str]:
+    try:
+        return {key(target.name): target.uuid for place in gateways.read(agent) for target in place.targets}
+    except ConnectorError as error:
+        raise Invalid("--data-dir", f"{error.message}; if you remove it, all open grants are closed") from None
 
 
 def _known_identities(agent: Path) -> dict[str, str]:

@@ -26,8 +26,9 @@ def serve(data_dir: Path, listen: str) -> int:
     try:
         settings = directory.read_settings(opened)
         directory.take_up_hosts(opened, settings)
+        gateways = directory.take_up_gateways(opened, settings)
         with _listen(listen) as listening:
-            plan = Plan(opened, url_of(listening), listening, lock)
+            plan = Plan(opened, url_of(listening), listening, lock, gateways)
             return Supervisor(plan).run()
     finally:
         os.close(lock)

@@ -4,7 +4,9 @@
 
     supervisor ──starts──> agent     holds the firewall
         │                    │ link: a socket pair, a new one for each agent
-        └─────starts──────> server   holds no right; is handed its end of the link over the control socket
+        ├─────starts──────> server   holds no right; is handed its end of the link over the control socket
+        │                    │ link: a socket pair, a new one for each server or gateway
+        └─────starts──────> gateway  holds no right either; only where the settings name a gateway. It outlives servers
 
 It keeps its rights and touches nothing, imports little, and opens no file after the start. When it dies, the server
 sees the control socket close and ends; when the server ends, the agent sees the link close and ends; and none of
@@ -28,8 +30,8 @@ from pathlib import Path
 from jitgate.ops.directory import DataDirectory
 from jitgate.trust.files import write_public
 
-READY, LINK = b"R", b"L"
-"""What is said on the control socket: the server serves; here is a link to an agent."""
+READY, LINK, GATEWAY_LINK = b"R", b"L", b"G"
+"""What is said on the control socket: the server serves; here is a link to an agent, or to the gateways' process."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 _HEALTHY_AFTER_SECONDS = 10.0
@@ -41,12 +43,14 @@ _log = logging.getLogger("jitgate.supervisor")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is supervised. `listening`: the socket that the server accepts on; `lock`: kept by all while they live."""
+    """What is supervised. `listening`: the socket that the server accepts on; `lock`: kept by all while they live;
+    `gateways`: whether there are any."""
 
     directory: DataDirectory
     url: str
     listening: socket.socket
     lock: int
+    gateways: bool = False
 
 
 class Child:
@@ -99,7 +103,11 @@ class Supervisor:
         self._plan = plan
         self._agent = Child("agent", self._start_agent)
         self._server = Child("server", self._start_server)
+        self._gateway = Child("gateway", self._start_gateway)
+        self._children = [self._agent, self._server, *([self._gateway] if plan.gateways else [])]
         self._control: socket.socket | None = None
+        self._to_gateway: socket.socket | None = None
+        self._is_joined = True
         self._link: socket.socket | None = None
         self._was_ready = False
         self._selector = selectors.DefaultSelector()
@@ -118,20 +126,21 @@ class Supervisor:
     def _step(self) -> int | None:
         """See who ended, start who is due. An exit code if there is no point in going on."""
         now = time.monotonic()
-        for child in (self._agent, self._server):
+        for child in self._children:
             code = child.ended(now)
             if code is None:
                 continue
             if child is self._server and not self._was_ready and code > 0:
                 return code
             _log.warning("the %s ended with %d; starting it again", child.name, code)
-        self._agent.start_if_due(now)
-        self._server.start_if_due(now)
+        for child in self._children:
+            child.start_if_due(now)
         self._hand_over_link()
+        self._join_gateway()
         return None
 
     def _wait(self, wake: socket.socket) -> None:
-        due = [child.due for child in (self._agent, self._server) if child.due is not None]
+        due = [child.due for child in self._children if child.due is not None]
         timeout = max(0.0, min(due) - time.monotonic()) if due else None
         for key, _ in self._selector.select(timeout):
             if key.fileobj is wake:
@@ -176,7 +185,19 @@ class Supervisor:
             arguments += ["--listening", str(listening), "--control", str(theirs.fileno())]
             process = self._spawn(arguments, environment, [theirs.fileno(), listening])
         self._control = ours
+        self._is_joined = False
         self._selector.register(ours, selectors.EVENT_READ)
+        return process
+
+    def _start_gateway(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            state = str(self._plan.directory.agent)
+            arguments = ["-m", "jitgate.main.gateway", "--control", str(theirs.fileno()), "--state", state]
+            process = self._spawn(arguments, environment, [theirs.fileno()])
+        if self._to_gateway is not None:
+            self._to_gateway.close()
+        self._to_gateway, self._is_joined = ours, False
         return process
 
     def _spawn(self, arguments: Sequence[str], environment: dict[str, str], fds: list[int]) -> subprocess.Popen[bytes]:
@@ -201,6 +222,20 @@ class Supervisor:
         self._link.close()
         self._link = None
 
+    def _join_gateway(self) -> None:
+        """Give the gateways and the server a link to each other, unless these two have one."""
+        if self._is_joined or self._to_gateway is None or self._control is None:
+            return
+        ones, others = socket.socketpair()
+        with ones, others:
+            try:
+                socket.send_fds(self._to_gateway, [LINK], [ones.fileno()])
+                socket.send_fds(self._control, [GATEWAY_LINK], [others.fileno()])
+            except OSError:
+                # One of them has just died; its successor gets another.
+                return
+        self._is_joined = True
+
     def _forget_control(self) -> None:
         if self._control is not None:
             self._selector.unregister(self._control)
@@ -216,15 +251,21 @@ class Supervisor:
         self._server.end(signal.SIGTERM)
         give_up = time.monotonic() + _DRAIN_SECONDS
         _wait_for(self._server, give_up)
-        self._agent.end(signal.SIGTERM)
-        _wait_for(self._agent, give_up + 1.0)
+        self._end_others(give_up + 1.0)
         _remove(self._plan.directory.server)
         return 0
 
     def _give_up(self, code: int) -> int:
-        self._agent.end(signal.SIGTERM)
-        _wait_for(self._agent, time.monotonic() + 1.0)
+        self._end_others(time.monotonic() + 1.0)
         return code
+
+    def _end_others(self, until: float) -> None:
+        """All but the server."""
+        others = [child for child in self._children if child is not self._server]
+        for child in others:
+            child.end(signal.SIGTERM)
+        for child in others:
+            _wait_for(child, until)
 
 
 def _wait_for(child: Child, until: float) -> None:

@@ -45,6 +45,8 @@ def done(tx: Tx, begun: Pass, outcome: Done, owner: str, sweep_every: timedelta)
     summary = _summary(report) if begun.desired.complete else None
     again = min(sweep_every, _UNPROTECTED) if any(report.protected.values()) else sweep_every
     scopes.record_success(tx, begun.scope, outcome.memory, summary, begun.desired.at, tx.now + again)
+    if summary is None and report.connections:
+        scopes.record_connections(tx, begun.scope, _connections(report))
     if begun.desired.complete:
         grants.doubt(tx, _missing(begun, report, tx.now))
     audit.record(tx, _told(begun, report))
@@ -182,12 +184,16 @@ def _summary(report: Report) -> Mapping[str, Any]:
     return {
         "protected": {f"{key.machine}|{key.port}|{key.protocol}": why for key, why in report.protected.items()},
         "outranked": list(report.outranked)[:100],
-        "connections": {
-            machine: {"address": c.address, "mappedPorts": {str(k): v for k, v in c.mapped_ports.items()}}
-            for machine, c in report.connections.items()
-        },
+        "connections": _connections(report),
         "endsSessions": report.capabilities.ends_sessions,
         "ownDeadline": report.capabilities.own_deadline,
+    }
+
+
+def _connections(report: Report) -> Mapping[str, Any]:
+    return {
+        machine: {"address": c.address, "mappedPorts": {str(k): v for k, v in c.mapped_ports.items()}}
+        for machine, c in report.connections.items()
     }
 
 

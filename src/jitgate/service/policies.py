@@ -164,9 +164,11 @@ _MACHINES = "properties.virtualMachines"
 def _view(tx: Tx, service: Service, stored: Stored) -> PolicyView:
     since = tx.now - service.settings.history
     given = requests.of_policy(tx, stored.uid, since, MOST_LISTED)
-    states = scopes.get_many(tx, _scopes(tx, stored.policy))
+    members = list(machines.by_keys(tx, [machine.id.key for machine in stored.policy.machines]).values())
+    states = scopes.get_many(tx, {machine.scope for machine in members})
     settled = all(bool(state.error) or _is_seen_since(state, stored.updated_at) for state in states.values())
-    return PolicyView(stored.policy, presentation.requests(tx, given), settled)
+    mapped = presentation.mapped_addresses(members, states)
+    return PolicyView(stored.policy, presentation.requests(tx, given), settled, mapped)
 
 
 def _is_seen_since(state: Scope, written: datetime) -> bool:

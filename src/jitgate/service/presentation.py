@@ -50,6 +50,17 @@ def machine_views(tx: Tx, listed: Sequence[Machine], policies: Mapping[str, Sequ
     )
 
 
+def mapped_addresses(listed: Iterable[Machine], states: Mapping[str, Scope]) -> dict[str, str]:
+    """By a machine's key where to connect to, for those that are reached by mapped ports."""
+    found = {}
+    for machine in listed:
+        state = states.get(machine.scope)
+        connection = state.report.get("connections", {}).get(machine.uuid, {}) if state else {}
+        if connection.get("mappedPorts"):
+            found[machine.key] = connection["address"]
+    return found
+
+
 def _machine(machine: Machine, state: Scope | None, policies: Iterable[str], open_grants: int) -> MachineView:
     report = state.report if state else {}
     return MachineView(
@@ -83,7 +94,7 @@ def _grant(one: Granted, known: Mapping[str, Machine], states: Mapping[str, Scop
     report = state.report if state else {}
     connection = report.get("connections", {}).get(one.grant.machine, {})
     mapped = connection.get("mappedPorts", {}).get(str(one.grant.port))
-    own_address = machine.addresses[0] if machine and machine.addresses else ""
+    own_address = machine.addresses[0] if machine and machine.addresses and not machine.is_tcp_only else ""
     return GrantView(
         grant=one.grant,
         request=one.asked.uid,

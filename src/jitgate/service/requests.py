@@ -242,7 +242,7 @@ def _granted(
         policy=policy,
         machine_id=machine_id,
         source_texts=terms.ask.source_texts,
-        detail="",
+        detail=terms.remark,
     )
 
 

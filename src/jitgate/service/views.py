@@ -76,12 +76,14 @@ class WaitingView:
 class PolicyView:
     """A policy with its live and lately ended requests, newest last.
 
-    `settled`: every machine in it is protected as the policy says.
+    `settled`: every machine in it is protected as the policy says. `mapped_addresses`: by the key of a machine that is
+    reached by mapped ports, where to connect to.
     """
 
     policy: Policy
     requests: tuple[RequestView, ...]
     settled: bool
+    mapped_addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,14 @@ _keep_report = (
 )
 
 
+def record_connections(tx: Tx, scope: str, found: Mapping[str, Any]) -> None:
+    """How machines are reached, as far as a report about a part has told."""
+    known = get(tx, scope)
+    report = dict(known.report) if known else {}
+    values = {"report": {**report, "connections": {**report.get("connections", {}), **found}}}
+    tx.execute(update(scope_state).where(scope_state.c.scope == scope).values(values))
+
+
 def record_pending(tx: Tx, scope: str, memory: Mapping[str, Any], error: str) -> None:
     """A firewall is at it. `error`: what is the matter if that takes too long."""
     values = {"memory": dict(memory), "attempts": 0, "error": error}

@@ -26,6 +26,7 @@ from tests.unit.core.examples import (
 from jitgate.core import checks, roles, windows
 from jitgate.core.access import Span
 from jitgate.core.checks import CHECKS, FARTHEST_START, Check, Question, reasons_against
+from jitgate.core.desired import Protocol
 from jitgate.core.errors import Reason
 from jitgate.core.freeze import Freeze
 from jitgate.core.guardrail import strictest
@@ -35,6 +36,7 @@ from jitgate.core.prefixes import ANY_IPV4, ANY_IPV6, ANYWHERE, Prefix
 from jitgate.core.roles import Principal, Role
 
 FIELD = "virtualMachines[0].ports[1]"
+BEHIND_A_GATEWAY = make_machine(provider="gateway")
 
 
 def question(
@@ -140,6 +142,14 @@ REFUSED: list[tuple[Check, Question, str, str, list[str], str]] = [
         FIELD,
         ["'web-1' is not onboarded to Defender For Servers offering"],
         "the plan Standard, P2; it is under Free",
+    ),
+    (
+        checks.protocol_gets_there,
+        question(machine=BEHIND_A_GATEWAY, port={"protocol": Protocol.UDP}),
+        "ProtocolNotSupported",
+        f"{FIELD}.protocol",
+        ["a gateway relays TCP only", "web-1"],
+        "TCP or *",
     ),
     (
         checks.sources_are_inside_the_policy,

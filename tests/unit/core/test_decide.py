@@ -453,3 +453,21 @@ def test_without_a_role_nothing_is_granted(world: dict[str, Any], ask: Ask) -> N
     assert isinstance(decide_in({**world, "principal": Principal("nobody", "Nobody")}, ask), Denied)
     neighbour = Principal("alice", "Alice", (Assignment(roles.OWNER, GROUP + "0"),))
     assert isinstance(decide_in({**world, "principal": neighbour}, ask), Denied)
+
+
+def test_behind_a_gateway_what_asks_for_both_protocols_gets_tcp_and_is_told_so() -> None:
+    machine = make_machine(provider="gateway")
+    for rules in [(make_rule(),), (make_rule(protocol=Protocol.TCP), make_rule(protocol=Protocol.UDP))]:
+        decision = decide(make_ask(), [make_policy(*rules)], {machine.key: machine}, [], make_principal(), NOW)
+        assert isinstance(decision, Allowed)
+        [terms] = decision.terms
+        assert terms.protocol is Protocol.TCP
+        assert ("TCP only" in terms.remark) == (len(rules) == 1)
+
+
+def test_behind_a_gateway_udp_alone_is_denied_with_the_reason() -> None:
+    machine = make_machine(provider="gateway")
+    udp = make_policy(make_rule(protocol=Protocol.UDP))
+    decision = decide(make_ask(), [udp], {machine.key: machine}, [], make_principal(), NOW)
+    assert isinstance(decision, Denied)
+    assert [reason.code for reason in decision.reasons] == ["ProtocolNotSupported"]

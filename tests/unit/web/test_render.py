@@ -4,13 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.unit.core.examples import make_policy
 
 from jitgate.core import duration
 from jitgate.core.access import CloseReason, Grant, State
 from jitgate.core.desired import Protocol, SessionEnd
 from jitgate.core.prefixes import Prefix
-from jitgate.service.views import GrantView, RequestView
-from jitgate.web.arm.render import render_request, render_time, status
+from jitgate.service.views import GrantView, PolicyView, RequestView
+from jitgate.web.arm.render import render_policy, render_request, render_time, status
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -107,6 +108,15 @@ def test_sources_are_shown_as_written_and_where_left_out_as_opened(
 ) -> None:
     shown = port(replace(VIEW, grant=replace(GRANT, sources=sources), source_texts=texts))
     assert {name: value for name, value in shown.items() if name.startswith("allowed")} == expected
+
+
+def test_where_mapped_ports_are_is_shown_as_the_public_address() -> None:
+    machine = make_policy().machines[0]
+    view = PolicyView(make_policy(), (), settled=True, mapped_addresses={machine.id.key: "198.51.100.1"})
+    [shown] = render_policy(view)["properties"]["virtualMachines"]
+    assert shown["publicIpAddress"] == "198.51.100.1"
+    [shown] = render_policy(PolicyView(make_policy(), (), settled=True))["properties"]["virtualMachines"]
+    assert "publicIpAddress" not in shown
 
 
 def test_a_mapped_port_is_shown_where_there_is_one() -> None:

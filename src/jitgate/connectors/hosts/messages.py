@@ -33,13 +33,15 @@ class Kind(StrEnum):
     """What happened, unasked. The first two are the server's own conclusions.
 
     CONNECTED an agent is there, for all hosts; ANSWERED it answered what nobody waits for any more;
-    STARTED a host was taken up anew, and knows nothing of what was desired; REPAIRED it put right what another hand
+    STARTED a host was taken up anew, and knows nothing of what was desired; NOTICED its report would be another now;
+    REPAIRED it put right what another hand
     had changed; RELEASED, PROTECTED by somebody at the host itself
     """
 
     CONNECTED = "connected"
     ANSWERED = "answered"
     STARTED = "started"
+    NOTICED = "noticed"
     REPAIRED = "repaired"
     RELEASED = "released"
     PROTECTED = "protected"

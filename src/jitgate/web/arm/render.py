@@ -22,7 +22,7 @@ def render_policy(view: PolicyView) -> Json:
     return {
         "kind": policy.kind,
         "properties": {
-            "virtualMachines": [_machine(machine) for machine in policy.machines],
+            "virtualMachines": [_machine(machine, view.mapped_addresses) for machine in policy.machines],
             "requests": [render_request(request) for request in view.requests],
             "provisioningState": "Succeeded" if view.settled else "Updating",
             "appendMode": False,
@@ -67,10 +67,11 @@ def status(grant: Grant) -> tuple[str, str]:
     return "Initiated" if grant.state is State.OPEN else "Initiating", "UserRequested"
 
 
-def _machine(machine: MachinePolicy) -> Json:
+def _machine(machine: MachinePolicy, mapped_addresses: Mapping[str, str]) -> Json:
     found: Json = {"id": machine.id.text, "ports": [_port_rule(rule) for rule in machine.ports]}
-    if machine.public_ip_address is not None:
-        found["publicIpAddress"] = machine.public_ip_address
+    public = mapped_addresses.get(machine.id.key, machine.public_ip_address)
+    if public is not None:
+        found["publicIpAddress"] = public
     return found
 
 
