@@ -29,7 +29,7 @@ class Authorization:
         return self.client.request(method, path, params=params, json=body)
 
     def listed(self, scope: str, what: str, **query: str) -> list[Json]:
-        answer = self("GET", f"{scope}{PROVIDER}/{what}", **query)
+        answer = self("GET", f"{scope}{PROVIDER}/{what}", None, **query)
         assert answer.status_code == 200, answer.text
         found: list[Json] = answer.json()["value"]
         return found

@@ -1,0 +1,207 @@
+"""One of everything that a route can name, and one good call for each route, to try every role against."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from tests.server import GROUP, Server
+
+from jitgate.core.roles import READER
+from jitgate.trust import tokens
+
+Json = dict[str, Any]
+RULE = {"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"}
+PORT = {"number": 22, "sources": ["203.0.113.7"], "duration": "PT1H"}
+VERSIONS = {"jitNetworkAccessPolicies": "2020-01-01", "pricings": "2024-01-01"}
+ROLE = {"actions": ["Microsoft.Security/*/read"], "assignableScopes": ["/"]}
+
+
+class Scenery:
+    """What there is. Built by the first owner, and by a requester who has asked for something."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.subscription = f"/subscriptions/{server.subscription}"
+        self.group = f"{self.subscription}/resourceGroups/{GROUP}"
+        self.requester = server.token_of("requester", "JIT Requester")
+        with server.client() as owner, server.client(self.requester) as requester:
+            self._protect(owner)
+            self.asked = self._ask(requester, "web-1")
+            self.pending = self._ask(requester, "web-2")
+            self.broken = self._ask(owner, "web-2", breakGlass=True, justification="fire")
+            self._people(owner)
+            self._guard(owner)
+
+    # --- building -------------------------------------------------------------------------------------
+
+    def _protect(self, owner: httpx.Client) -> None:
+        _good(owner.put(f"{self.policy}?api-version=2020-01-01", json=self.policy_body))
+        limits = {"approvals": 1}
+        scope = self.server.machine_id("web-2")
+        _good(owner.put("/api/v1/guardrails/agree", json={"selector": {"scope": scope}, "limits": limits}))
+
+    def _ask(self, client: httpx.Client, machine: str, **more: Any) -> Json:
+        asked = {"machines": [{"id": machine, "ports": [PORT]}], **more}
+        made: Json = _good(client.post("/api/v1/requests", json=asked))
+        return made
+
+    def _people(self, owner: httpx.Client) -> None:
+        for name, kind in (("someone", "user"), ("program", "service"), ("gone", "user")):
+            made = _good(owner.post("/api/v1/principals", json={"name": name, "kind": kind}))
+            self.someone = made["id"] if name == "someone" else self.someone
+        _good(owner.post("/api/v1/principals/gone/disable"))
+        _good(owner.post("/api/v1/groups", json={"name": "ops"}))
+        _good(owner.put("/api/v1/groups/ops/members/someone"))
+        self.role = _good(owner.put("/api/v1/roles/Own role", json=ROLE))["id"]
+        given = {"role": "Reader", "principal": "someone", "scope": "/"}
+        self.assignment = _good(owner.post("/api/v1/role-assignments", json=given))["id"]
+        given["scope"] = self.subscription
+        self.assignment_below = _good(owner.post("/api/v1/role-assignments", json=given))["id"]
+        self.freeze = _good(owner.post("/api/v1/freezes", json={"person": "someone", "why": "test"}))["id"]
+
+    def _guard(self, owner: httpx.Client) -> None:
+        """A guardrail, whose removal the first owner has proposed."""
+        _good(owner.put("/api/v1/guardrails/rail", json={"limits": {"maxDuration": "PT2H"}}))
+        _good(owner.delete("/api/v1/guardrails/rail"))
+        self.proposal = _good(owner.get("/api/v1/guardrails"))["proposals"][0]["id"]
+
+    someone = ""
+
+    @property
+    def policy(self) -> str:
+        return f"{self.group}/providers/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies/default"
+
+    @property
+    def policy_body(self) -> Json:
+        machines = [{"id": self.server.machine_id(name), "ports": [RULE]} for name in ("web-1", "web-2")]
+        return {"properties": {"virtualMachines": machines}}
+
+    # --- one good call for each route -----------------------------------------------------------------
+
+    def path(self, method: str, route: str, **instead: str) -> str:
+        """A route's path with names of what is there."""
+        names = {**self.names_for(method, route), **instead}
+        path = route.replace(":path}", "}")
+        for name, value in names.items():
+            path = path.replace(f"{{{name}}}", value)
+        assert "{" not in path, f"give tests/web/scenery.py a name for what {route} is about"
+        return path.replace(" ", "%20")
+
+    def names_for(self, method: str, route: str) -> Mapping[str, str]:
+        """What to try a route with."""
+        return {**self.names, **self.other_names.get(f"{method} {route}", {})}
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        return {
+            "subscriptionId": self.server.subscription,
+            "resourceGroupName": GROUP,
+            "ascLocation": "westeurope",
+            "jitNetworkAccessPolicyName": "default",
+            "vmName": "web-1",
+            "pricingName": "VirtualMachines",
+            "scope": self.subscription.lstrip("/"),
+            "roleDefinitionId": self.role,
+            "roleAssignmentName": self.assignment,
+            "machine": "web-1",
+            "request": self.asked["id"],
+            "grant": self.asked["grants"][0]["id"],
+            "freeze": self.freeze,
+            "policy": self.policy.lstrip("/"),
+            "guardrail": "rail",
+            "principal": "someone",
+            "group": "ops",
+            "role": "Own role",
+            "assignment": self.assignment,
+            "credential": _id(self.requester),
+        }
+
+    @property
+    def other_names(self) -> Mapping[str, Mapping[str, str]]:
+        """Where the usual name is not the one to try a route with."""
+        below = "/{scope:path}/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"
+        everywhere = below.removeprefix("/{scope:path}")
+        return {
+            f"GET {below}": {"roleAssignmentName": self.assignment_below},
+            f"DELETE {below}": {"roleAssignmentName": self.assignment_below},
+            f"PUT {below}": {"roleAssignmentName": str(uuid4())},
+            f"PUT {everywhere}": {"roleAssignmentName": str(uuid4())},
+            "POST /api/v1/principals/{principal}/enable": {"principal": "gone"},
+            "POST /api/v1/principals/{principal}/secrets": {"principal": "program"},
+            "PUT /api/v1/groups/{group}/members/{principal}": {"principal": "program"},
+            "POST /api/v1/requests/{request}/approve": {"request": self.pending["id"]},
+            "POST /api/v1/requests/{request}/deny": {"request": self.pending["id"]},
+            "POST /api/v1/requests/{request}/withdraw": {"request": self.pending["id"]},
+            "POST /api/v1/requests/{request}/review": {"request": self.broken["id"]},
+        }
+
+    def body(self, method: str, route: str) -> Json | None:
+        """A body that the route takes; None where it takes none."""
+        return self.bodies.get(f"{method} {route}", self.bodies.get(f"{method} {route.rpartition('/providers/')[2]}"))
+
+    def query(self, route: str) -> Mapping[str, str]:
+        """What a route takes in its query."""
+        if route.startswith("/api/"):
+            return {"machines": "7"} if route.endswith("/cost") else {}
+        if "eventtypes" in route:
+            return {"api-version": "2015-04-01", "$filter": "eventTimestamp ge '2030-01-01T00:00:00Z'"}
+        return {"api-version": next((version for part, version in VERSIONS.items() if part in route), "2022-04-01")}
+
+    @property
+    def bodies(self) -> Mapping[str, Json]:
+        policy = "Microsoft.Security/locations/{ascLocation}/jitNetworkAccessPolicies/{jitNetworkAccessPolicyName}"
+        ask = {"machines": [{"id": "web-1", "ports": [PORT]}]}
+        port = {"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": "203.0.113.7"}
+        permissions = [{"actions": ROLE["actions"]}]
+        given = {"roleDefinitionId": READER.id, "principalId": self.someone}
+        only_one = {"id": self.server.machine_id("web-1"), "ports": [RULE]}
+        rules = [{"number": 22, "protocol": "TCP"}]
+        return {
+            f"PUT {policy}": {"properties": {"virtualMachines": [only_one]}},
+            f"POST {policy}/initiate": {"virtualMachines": [{"id": self.server.machine_id("web-1"), "ports": [port]}]},
+            "PUT Microsoft.Authorization/roleDefinitions/{roleDefinitionId}": {
+                "properties": {"roleName": "Own role", "permissions": permissions, "assignableScopes": ["/"]}
+            },
+            "PUT Microsoft.Authorization/roleAssignments/{roleAssignmentName}": {
+                "properties": {**given, "roleDefinitionId": self.role}
+            },
+            "PUT Microsoft.Security/pricings/{pricingName}": {
+                "properties": {"pricingTier": "Standard", "subPlan": "P1"}
+            },
+            "PUT /api/v1/plan": {"plan": "p1"},
+            "POST /api/v1/jit/disable": {"why": "test"},
+            "POST /api/v1/jit/enable": {},
+            "POST /api/v1/machines/enable": {"machines": ["win-1"]},
+            "POST /api/v1/machines/disable": {"machines": ["web-1"]},
+            "POST /api/v1/requests": ask,
+            "POST /api/v1/requests/explain": ask,
+            "POST /api/v1/requests/{request}/approve": {},
+            "POST /api/v1/requests/{request}/deny": {},
+            "POST /api/v1/requests/{request}/review": {"note": "it burned"},
+            "POST /api/v1/grants/{grant}/extend": {"duration": "PT90M"},
+            "POST /api/v1/grants/{grant}/shorten": {"duration": "PT30M"},
+            "POST /api/v1/grants/{grant}/move": {"sources": ["203.0.113.8"]},
+            "POST /api/v1/freezes": {"machine": "web-1", "why": "test"},
+            "POST /api/v1/freezes/{freeze}/thaw": {"why": "test"},
+            "PUT /api/v1/policies/{policy:path}": {"machines": [{"id": "web-1", "ports": rules}]},
+            "PUT /api/v1/guardrails/{guardrail}": {"limits": {"maxDuration": "PT1H"}},
+            "POST /api/v1/guardrails/{guardrail}/confirm": {"proposal": self.proposal},
+            "POST /api/v1/principals": {"name": "newcomer"},
+            "POST /api/v1/groups": {"name": "new group"},
+            "PUT /api/v1/roles/{role}": ROLE,
+            "POST /api/v1/role-assignments": {"role": "Own role", "principal": "someone", "scope": "/"},
+            "POST /api/v1/tokens": {"name": "mine"},
+            "POST /api/v1/principals/{principal}/secrets": {"name": "its"},
+        }
+
+
+def _good(answer: httpx.Response) -> Any:
+    assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.text}"
+    return answer.json() if answer.content else None
+
+
+def _id(token: str) -> str:
+    parsed = tokens.parse(token)
+    assert parsed is not None
+    return parsed.id
