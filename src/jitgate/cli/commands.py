@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jitgate import __version__
-from jitgate.cli import activity, groups, guardrails, machines, plans, policies, principals, roles, tokens
+from jitgate.cli import activity, groups, guardrails, machines, plans, policies, principals, reports, roles, tokens
 from jitgate.cli.approvals import approve, deny, inbox, review, withdraw
 from jitgate.cli.freezes import freeze, freezes, thaw
 from jitgate.cli.grants import done, extend, ls, move, shorten
@@ -73,4 +73,6 @@ app.add_typer(groups.app, name="group", rich_help_panel=IDENTITY)
 app.add_typer(roles.app, name="role", rich_help_panel=IDENTITY)
 app.add_typer(tokens.app, name="token", rich_help_panel=IDENTITY)
 app.add_typer(activity.app, name="activity", rich_help_panel=RECORD)
+app.add_typer(reports.app, name="audit", rich_help_panel=RECORD)
+policies.app.command("history")(reports.policy_history)
 app.command(rich_help_panel=RECORD)(whoami)

@@ -88,6 +88,12 @@ def parse_machine_id(text: object, field: str) -> MachineId:
     )
 
 
+def parse_policy_id(text: str) -> PolicyId:
+    """The parts of an id that `PolicyId.text` wrote. Raises ValueError."""
+    _, _, subscription, _, group, _, _, _, location, _, name = text.split("/")
+    return PolicyId(subscription, group, location, name)
+
+
 def machine_id(subscription: str, resource_group: str, name: str) -> str:
     """The id of a machine that lives outside Azure."""
     return (

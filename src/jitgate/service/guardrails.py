@@ -8,12 +8,14 @@ from jitgate.core import guardrail as rules
 from jitgate.core import roles
 from jitgate.core.errors import Conflict, Forbidden, NotFound
 from jitgate.core.guardrail import Guardrail
+from jitgate.core.resource_id import key
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
 from jitgate.service.freezes import must_not_be_frozen
-from jitgate.store import guardrails, scopes
+from jitgate.store import guardrails, history, scopes
 from jitgate.store.database import Tx
 from jitgate.store.guardrails import Proposal
+from jitgate.store.history import What
 
 
 async def list_guardrails(service: Service, asker: Asker) -> tuple[Guardrail, ...]:
@@ -104,6 +106,9 @@ def _put_in_force(tx: Tx, asker: Asker, name: str, new: Guardrail | None) -> Non
         guardrails.remove(tx, name)
     else:
         guardrails.put(tx, new, asker.principal.uid)
+    body = None if new is None else {"name": new.name, **guardrails.encode(new)}
+    who = asker.principal
+    history.keep(tx, What.GUARDRAIL, key(name), body, principal=who.uid, caller=who.name)
     guardrails.withdraw(tx, name)
     scopes.sweep_all(tx)
     operation = Operation.GUARDRAIL_WRITE if new else Operation.GUARDRAIL_DELETE

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 from uuid import uuid4
 
 from jitgate import audit
@@ -17,6 +18,7 @@ from jitgate.core.machine import DEFAULT_PORTS, Machine
 from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.prefixes import ANYWHERE
 from jitgate.core.progress import Move
+from jitgate.core.record import encode
 from jitgate.core.resource_id import PolicyId, group_scope, key, parse_machine_id, subscription_scope
 from jitgate.service import presentation
 from jitgate.service.attempt import attempt, event, require
@@ -24,8 +26,9 @@ from jitgate.service.base import Asker, Service
 from jitgate.service.machines import readable
 from jitgate.service.requests import policy_not_found
 from jitgate.service.views import MachineView, Page, PolicyView
-from jitgate.store import grants, machines, plans, policies, requests, scopes
+from jitgate.store import grants, history, machines, plans, policies, requests, scopes
 from jitgate.store.database import Tx
+from jitgate.store.history import What
 from jitgate.store.policies import Stored
 from jitgate.store.scopes import Scope
 
@@ -81,6 +84,7 @@ async def delete_policy(service: Service, asker: Asker, id: PolicyId) -> bool:
             return False
         _may_change_machines(tx, asker, [machine.id.text for machine in stored.policy.machines])
         policies.remove(tx, id.key)
+        _remember(tx, asker, stored.policy, gone=True)
         closed = _close_uncovered(tx, stored.policy.machines)
         scopes.sweep_soon(tx, _scopes(tx, stored.policy))
         properties = {"machines": [machine.id.text for machine in stored.policy.machines], "closed": closed}
@@ -243,6 +247,7 @@ def _put(tx: Tx, new: Policy, old: Stored | None, forced: set[str]) -> None:
 def _follow(tx: Tx, asker: Asker, old: Policy | None, new: Policy) -> None:
     """What a written policy brings about: grants that nothing covers close, firewalls are looked at."""
     changed = _changed_parts(old, new)
+    _remember(tx, asker, new)
     closed = _close_uncovered(tx, changed)
     kept = {part.id.key for part in new.machines}
     scopes.sweep_soon(tx, _scopes(tx, new) | (_scopes(tx, old) if old else set()))
@@ -253,8 +258,16 @@ def _follow(tx: Tx, asker: Asker, old: Policy | None, new: Policy) -> None:
         "removed": [part.id.text for part in changed if part.id.key not in kept],
         "closed": closed,
         "created": old is None,
+        "sha256": sha256(encode(policies.describe(new))).hexdigest(),
     }
     audit.record(tx, [event(asker, Operation.POLICY_WRITE, Outcome.SUCCEEDED, new.id.text, properties)])
+
+
+def _remember(tx: Tx, asker: Asker, policy: Policy, *, gone: bool = False) -> None:
+    """What stood when: for those who ask later."""
+    body = None if gone else policies.describe(policy)
+    who = asker.principal
+    history.keep(tx, What.POLICY, policy.id.key, body, principal=who.uid, caller=who.name)
 
 
 def _close_uncovered(tx: Tx, parts: Sequence[MachinePolicy]) -> list[str]:

@@ -6,7 +6,9 @@ from sqlalchemy import bindparam, delete, insert, select
 
 from jitgate.core.resource_id import key
 from jitgate.core.roles import Kind
+from jitgate.store import history
 from jitgate.store.database import Tx
+from jitgate.store.history import What
 from jitgate.store.principals import Account, get_many
 from jitgate.store.schema import group_member, principal, role_assignment
 
@@ -16,12 +18,16 @@ def join(tx: Tx, group: str, member: str) -> bool:
     if tx.execute(_membership, {"group": group, "member": member}).first():
         return False
     tx.execute(_join, {"group": group, "member": member, "since": tx.now})
+    history.keep(tx, What.MEMBER, f"{group} {member}", {"group": group, "member": member})
     return True
 
 
 def leave(tx: Tx, group: str, member: str) -> bool:
     """Take a principal out of a group. False: it was not in there."""
-    return tx.execute(_leave, {"b_group": group, "b_member": member}).rowcount == 1
+    left = tx.execute(_leave, {"b_group": group, "b_member": member}).rowcount == 1
+    if left:
+        history.keep(tx, What.MEMBER, f"{group} {member}", None)
+    return left
 
 
 def members(tx: Tx, group: str, *, after: str = "", most: int = 100) -> list[Account]:
@@ -39,6 +45,8 @@ def of(tx: Tx, member: str) -> list[Account]:
 
 def remove(tx: Tx, group: str) -> None:
     """Remove a group, with the roles that were given to it."""
+    # What was given to a group that is gone, and who was in it, counts no more: nothing else need be written.
+    history.keep(tx, What.PRINCIPAL, group, None)
     for statement in _remove:
         tx.execute(statement, {"b_group": group})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BindParameter, Row, bindparam, func, insert, or_, select, update
@@ -90,6 +91,11 @@ def list_present(tx: Tx, *, connector: str | None = None, after: str = "", most:
 def locations(tx: Tx) -> list[str]:
     """Where there are machines now."""
     return list(tx.execute(_locations).scalars())
+
+
+def standing(tx: Tx, at: datetime) -> list[Machine]:
+    """Machines that were there at a moment, as they are told now."""
+    return [_machine(row) for row in tx.execute(_standing, {"at": at})]
 
 
 def open_grants(tx: Tx, uuids: Iterable[str]) -> dict[str, int]:
@@ -197,4 +203,9 @@ _open_grants = (
     .join(grants, grants.c.uid == grant_key.c.grant)
     .where(grant_key.c.machine.in_(_some), grants.c.state == str(State.OPEN))
     .group_by(grant_key.c.machine)
+)
+_standing = (
+    select(machine)
+    .where(or_(machine.c.removed_at.is_(None), machine.c.removed_at > bindparam("at")))
+    .order_by(machine.c.id_key, machine.c.removed_at)
 )

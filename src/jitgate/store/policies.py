@@ -11,7 +11,7 @@ from jitgate.core import duration
 from jitgate.core.desired import Protocol
 from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.prefixes import Prefix
-from jitgate.core.resource_id import PolicyId, key, parse_machine_id
+from jitgate.core.resource_id import PolicyId, key, parse_machine_id, parse_policy_id
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared
 from jitgate.store.schema import policy, policy_machine
@@ -150,6 +150,20 @@ def decode_ports(body: Iterable[Mapping[str, Any]]) -> tuple[PortRule, ...]:
         )
         for port in body
     )
+
+
+def describe(policy: Policy) -> dict[str, Any]:
+    """A policy as it is kept in the history."""
+    machines = [{"id": part.id.text, "ports": encode_ports(part.ports)} for part in policy.machines]
+    return {"id": policy.id.text, "machines": machines}
+
+
+def from_description(body: Mapping[str, Any]) -> Policy:
+    """The policy that `describe` wrote."""
+    parts = [
+        MachinePolicy(parse_machine_id(each["id"], "id"), decode_ports(each["ports"])) for each in body["machines"]
+    ]
+    return Policy(parse_policy_id(body["id"]), tuple(parts))
 
 
 def _with_parts(tx: Tx, rows: Sequence[Row[Any]]) -> list[Stored]:

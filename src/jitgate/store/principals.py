@@ -10,7 +10,9 @@ from sqlalchemy import delete as delete_from
 
 from jitgate.core.resource_id import key
 from jitgate.core.roles import BUILT_IN, BUILT_IN_BY_ID, Assignment, Kind, Principal, Role
+from jitgate.store import history
 from jitgate.store.database import Tx
+from jitgate.store.history import What
 from jitgate.store.prepared import Prepared, literal_in
 from jitgate.store.schema import credential, group_member, principal, role_assignment, role_definition
 
@@ -74,7 +76,7 @@ def add(tx: Tx, uid: str, name: str, kind: str = Kind.USER) -> Account:
     """Add a principal. Its name must be new, in any case, among groups too."""
     values = {"uid": uid, "name": name, "name_key": key(name), "kind": str(kind), "created_at": tx.now}
     tx.execute(_insert, values)
-    return Account(uid, name, Kind(kind), tx.now)
+    return _remember(tx, Account(uid, name, Kind(kind), tx.now))
 
 
 def find(tx: Tx, name: str) -> Account | None:
@@ -107,12 +109,12 @@ def list_page(tx: Tx, *, groups: bool = False, after: str = "", most: int = 100)
 
 def disable(tx: Tx, uid: str) -> bool:
     """Let a principal in no more. False: there is none, or it is disabled already."""
-    return tx.execute(_disable, {"b_uid": uid, "b_at": tx.now}).rowcount == 1
+    return _changed(tx, uid, tx.execute(_disable, {"b_uid": uid, "b_at": tx.now}).rowcount == 1)
 
 
 def enable(tx: Tx, uid: str) -> bool:
     """Let a disabled principal in again. False: there is none, or it is not disabled."""
-    return tx.execute(_enable, {"b_uid": uid}).rowcount == 1
+    return _changed(tx, uid, tx.execute(_enable, {"b_uid": uid}).rowcount == 1)
 
 
 def prove(tx: Tx, credential_id: str) -> Proof | None:
@@ -133,6 +135,11 @@ def load(tx: Tx, uid: str) -> Principal | None:
     return _principal(tx, uid, rows[0].name) if rows else None
 
 
+def holder(tx: Tx, account: Account) -> Principal:
+    """A principal with all roles that it holds, disabled or not."""
+    return _principal(tx, account.uid, account.name)
+
+
 def assign(
     tx: Tx, uid: str, principal_uid: str, role: str, scope: str, *, by: str | None = None, description: str = ""
 ) -> Given:
@@ -143,12 +150,17 @@ def assign(
     role_id = BUILT_IN[role].id if role in BUILT_IN else role
     new = Given(uid, principal_uid, role_id, scope, tx.now, by, description)
     tx.execute(_assign, {**{name: getattr(new, name) for name in Given.__slots__}, "scope_key": key(scope)})
+    body = {"principal": principal_uid, "role": role_id, "scope": scope}
+    history.keep(tx, What.ASSIGNMENT, uid, body, principal=by)
     return new
 
 
 def unassign(tx: Tx, uid: str) -> bool:
     """Take a role away. False: there is no such assignment."""
-    return tx.execute(_unassign, {"uid": uid}).rowcount == 1
+    taken = tx.execute(_unassign, {"uid": uid}).rowcount == 1
+    if taken:
+        history.keep(tx, What.ASSIGNMENT, uid, None)
+    return taken
 
 
 def list_assignments(tx: Tx) -> list[Given]:
@@ -166,6 +178,19 @@ def role(row: Row[Any]) -> Role:
     return Role(
         row.name, tuple(row.actions), tuple(row.not_actions), row.description, row.id, tuple(row.scopes), is_custom=True
     )
+
+
+def _remember(tx: Tx, account: Account) -> Account:
+    disabled = account.disabled_at is not None
+    body = {"name": account.name, "kind": str(account.kind), "disabled": disabled}
+    history.keep(tx, What.PRINCIPAL, account.uid, body)
+    return account
+
+
+def _changed(tx: Tx, uid: str, changed: bool) -> bool:
+    if changed:
+        _remember(tx, get_many(tx, [uid])[uid])
+    return changed
 
 
 def _account(row: Row[Any]) -> Account:

@@ -7,7 +7,9 @@ from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, up
 
 from jitgate.core.resource_id import key
 from jitgate.core.roles import BUILT_IN_BY_ID, WRITE_ASSIGNMENT, Kind, Principal, Role
+from jitgate.store import history
 from jitgate.store.database import Tx
+from jitgate.store.history import What
 from jitgate.store.prepared import literal_in
 from jitgate.store.principals import Given, given, load, role
 from jitgate.store.schema import group_member, principal, role_assignment, role_definition
@@ -26,6 +28,8 @@ def put(tx: Tx, new: Role) -> None:
     }
     if tx.execute(_update.where(role_definition.c.id == new.id), values).rowcount == 0:
         tx.execute(_insert, {**values, "id": new.id, "created_at": tx.now})
+    body = {"name": new.name, "actions": list(new.actions), "notActions": list(new.not_actions)}
+    history.keep(tx, What.ROLE, new.id, body)
 
 
 def get(tx: Tx, id: str) -> Role | None:
@@ -52,6 +56,7 @@ def list_custom(tx: Tx) -> list[Role]:
 def remove(tx: Tx, id: str) -> None:
     """Delete a custom role that nobody holds."""
     tx.execute(_delete, {"b_id": id})
+    history.keep(tx, What.ROLE, id, None)
 
 
 def assignment(tx: Tx, uid: str) -> Given | None:

@@ -15,6 +15,7 @@ from jitgate.web.api import (
     plans,
     policies,
     principals,
+    reports,
     requests,
     roles,
     whoami,
@@ -37,5 +38,6 @@ for family in (
     credentials,
     plans,
     activity,
+    reports,
 ):
     router.include_router(family.router)
