@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
+from tests.netns import Namespace
 
 COMMAND = (sys.executable, "-P", "-m", "jitgate.main")
 _START_SECONDS = 30.0
@@ -36,25 +38,39 @@ class Jitgate:
         environment: Mapping[str, str] | None = None,
         command: Sequence[str] = COMMAND,
         settings: str = "",
+        namespace: Namespace | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
+        """`namespace`: where its server listens, on `address`; None: where the tests run."""
         self.directory = directory
+        self._namespace, self._address = namespace, address
         self._command = command
         self._environment = {**os.environ, **(environment or {})}
         directory.mkdir(exist_ok=True)
         listed = [f'[[host]]\nname = "{name}"\nnamespace = "{namespace}"\n' for name, namespace in hosts.items()]
         if hosts:
             (directory / "jitgate.toml").write_text("\n".join([settings, *listed]))
+        self._port = 0
         self.log, self._said = directory / "log", directory / "said"
 
     def start(self) -> Self:
         """Start it, and wait for its line."""
         before = self.said
         with self.log.open("ab") as log, self._said.open("ab") as said:
-            command = [*self._command, "serve", "--data-dir", str(self.directory), "--listen", "127.0.0.1:0"]
+            where = ["ip", "netns", "exec", self._namespace.name] if self._namespace else []
+            command = [*where, *self._command, "serve", "--data-dir", str(self.directory)]
+            command += ["--listen", f"{self._address}:{self._port}"]
             self.supervisor = subprocess.Popen(command, stdout=said, stderr=log, env=self._environment)
         until(lambda: self.said != before or self.supervisor.poll() is not None, "it does not start")
         assert "is ready at" in self.said[len(before) :], self.log.read_text()
+        # Whoever knows where it is finds it again after a restart.
+        self._port = urlsplit(self.url).port or 0
         return self
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return str(json.loads((self.directory / "server.json").read_text())["url"])
 
     @property
     def said(self) -> str:
@@ -114,18 +130,18 @@ class Jitgate:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A jitgate command on this directory."""
         environment = {**self._environment, "JITGATE_DATA_DIR": str(self.directory)}
+        where = ["ip", "netns", "exec", self._namespace.name] if self._namespace else []
         return subprocess.run(
-            [*COMMAND, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=60
+            [*where, *COMMAND, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=60
         )
 
     # --- as its clients see it --------------------------------------------------------------------------
 
     def client(self) -> httpx.Client:
         """A client with the owner's token."""
-        url = json.loads((self.directory / "server.json").read_text())["url"]
         token = (self.directory / "owner.token").read_text().strip()
         context = ssl.create_default_context(cafile=str(self.directory / "ca.pem"))
-        return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, verify=context, timeout=30)
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, verify=context, timeout=30)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """What the server answers, once it does."""
@@ -137,7 +153,10 @@ class Jitgate:
             except httpx.TransportError:
                 return None
 
-        answer = until(ask, "the server does not answer")
+        def ask_there() -> httpx.Response | None:
+            return self._namespace.inside(ask) if self._namespace else ask()
+
+        answer = until(ask_there, "the server does not answer")
         assert answer.is_success, answer.text
         return answer.json()
 

@@ -24,12 +24,14 @@ from sqlalchemy import Select, Table, select
 
 from jitgate.audit.sealer import Sealer
 from jitgate.clock import Clock, SystemClock
+from jitgate.connectors.hosts.fleet import Fleet
 from jitgate.connectors.memory import MemoryConnector
 from jitgate.core.machine import Machine, OperatingSystem
 from jitgate.core.prefixes import Network
 from jitgate.core.resource_id import machine_id
 from jitgate.identity.bootstrap import OWNER_TOKEN, bootstrap
 from jitgate.identity.kinds import TOKEN
+from jitgate.main.hosts import HostEvents
 from jitgate.reconcile.loop import Reconciler
 from jitgate.service.base import Service, Settings
 from jitgate.service.machines import take_over
@@ -37,7 +39,9 @@ from jitgate.store import credentials, principals
 from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Credential
 from jitgate.store.schema import metadata
-from jitgate.trust import certificates, record_key, tokens
+from jitgate.trust import certificates, keyset, record_key, tokens
+from jitgate.trust.keyset import Keyring
+from jitgate.web.agents import AgentLink
 from jitgate.web.app import create_app
 
 MACHINES = ("web-1", "web-2", "win-1")
@@ -169,8 +173,14 @@ class Server:
     async def _set_up(self, store: Store) -> None:
         made = await bootstrap(store, self.directory, lambda _tx, _owner: None)
         self.service = Service(store, self.clock, Settings(made.subscription, GROUP))
+        self.events = HostEvents(self.service)
+        self.fleet = Fleet(self.clock, self.events)
+        self.link = AgentLink(self.fleet, self._keyring, self.ca.read_text)
         self.connector = MemoryConnector(self.clock, [self._machine(name) for name in MACHINES])
         await take_over(self.service, await self.connector.discover(), self.connector.name)
+
+    def _keyring(self) -> Keyring:
+        return keyset.ensure(self.directory, self.ca.read_text())
 
     def _machine(self, name: str) -> Machine:
         """A machine with a firewall of its own."""
@@ -180,7 +190,7 @@ class Server:
         return Machine(uuid, made, name, system, "memory", "memory", f"memory/{name}", "westeurope", ("10.9.9.9",))
 
     async def _listen(self, store: Store) -> None:
-        reconciler = Reconciler(store, {"memory": self.connector}, "test")
+        reconciler = Reconciler(store, {"memory": self.connector, "fleet": self.fleet}, "test")
         reconciling = asyncio.create_task(reconciler.run()) if self._reconciles else None
         sealer = Sealer(store, record_key.ensure(self.directory), "test")
         sealing = asyncio.create_task(sealer.run()) if self._reconciles else None
@@ -197,11 +207,14 @@ class Server:
         if reconciling is not None:
             reconciler.stop()
             await reconciling
+        await self.fleet.close()
 
     def _config(self) -> uvicorn.Config:
-        app = create_app(self.service, trusted_proxies=self._trusted_proxies, allowed_hosts=self._allowed_hosts)
         # The real time, whatever clock the test has: it is compared by the client.
         made = certificates.ensure(self.directory, HOSTS, SystemClock().wall())
+        app = create_app(
+            self.service, self.link, trusted_proxies=self._trusted_proxies, allowed_hosts=self._allowed_hosts
+        )
         return uvicorn.Config(
             app,
             ssl_certfile=str(made.server),

@@ -21,11 +21,12 @@ from jitgate.connectors.base import (
     Report,
 )
 from jitgate.connectors.hosts import messages
-from jitgate.connectors.hosts.connector import HostsConnector, Told
+from jitgate.connectors.hosts.connector import HostsConnector, Told, read
 from jitgate.connectors.hosts.messages import (
     Answer,
     Applied,
     Apply,
+    Attempts,
     Discover,
     Failed,
     Happened,
@@ -62,7 +63,7 @@ class Agent:
 
     async def hear(self) -> Request:
         async with asyncio.timeout(5):
-            body = await messages.read(self._reader)
+            body = await read(self._reader)
         assert body is not None, "the server has hung up"
         return messages.decode_request(body)
 
@@ -89,16 +90,23 @@ class House:
     def __init__(self) -> None:
         self.clock = ManualClock(NOW)
         self.told: asyncio.Queue[Happened] = asyncio.Queue()
+        self.refused: asyncio.Queue[Attempts] = asyncio.Queue()
         self.trouble: list[ConnectorError] = []
         self.agents: list[Agent] = []
         self.connector = HostsConnector(
-            SUBSCRIPTION, "jitgate", self.clock, self._happened, {"WEB-2": Told(("198.51.100.1",))}, patience=0.5
+            SUBSCRIPTION, "jitgate", self.clock, self, {"WEB-2": Told(("198.51.100.1",))}, patience=0.5
         )
 
-    async def _happened(self, event: Happened) -> None:
+    async def happened(self, event: Happened) -> None:
         if event.kind is Kind.RELEASED and self.trouble:
             raise self.trouble.pop()
         self.told.put_nowait(event)
+
+    async def facts(self, scope: str, facts: HostFacts) -> None:
+        raise AssertionError(f"the agent beside the server is asked for {scope} {facts}")
+
+    async def attempts(self, attempts: Attempts) -> None:
+        self.refused.put_nowait(attempts)
 
     async def event(self, kind: Kind) -> Happened:
         async with asyncio.timeout(5):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from jitgate.connectors.base import Capabilities, Connection, GenerationBehind, Report
 from jitgate.connectors.hosts import messages, wire
+from jitgate.connectors.hosts.connector import read
 from jitgate.connectors.hosts.messages import (
     Answer,
     Applied,
@@ -204,8 +205,8 @@ async def test_the_event_loop_reads_the_same_messages() -> None:
     whole = messages.encode(Discover(1))
     reader.feed_data(whole + whole[:9])
     reader.feed_eof()
-    assert await messages.read(reader) == whole[4:]
-    assert await messages.read(reader) is None
+    assert await read(reader) == whole[4:]
+    assert await read(reader) is None
 
 
 def test_a_text_for_people_is_cut_and_not_refused_by_the_other_side() -> None:

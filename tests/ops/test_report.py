@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from jitgate.connectors.hosts.on_site import Opening, Status
 from jitgate.connectors.hosts.releases import Release
 from jitgate.connectors.hosts.roster import Host
+from jitgate.connectors.hosts.status import as_json, as_text
 from jitgate.core.desired import AccessKey, Protocol, SessionEnd
 from jitgate.core.prefixes import Prefix
-from jitgate.ops.hosts import Opening, Status
-from jitgate.ops.report import as_json, as_text
 
 END = datetime(2030, 1, 1, 12, tzinfo=UTC)
 KEY = AccessKey("uuid-1", 22, Protocol.TCP, Prefix("203.0.113.7/32"))

@@ -21,6 +21,7 @@ from jitgate.core import roles
 from jitgate.core.errors import Invalid, JitgateError
 from jitgate.ops.app import add_commands
 from jitgate.service.base import Service
+from jitgate.web.agents import AgentLink
 from jitgate.web.api.policy_forms import PolicyForm
 from jitgate.web.api.roles import RoleForm
 from jitgate.web.app import create_app
@@ -134,7 +135,7 @@ def test_the_record_page_has_every_operation_and_outcome_and_no_other() -> None:
 
 
 def test_the_calls_page_has_every_route_and_no_other() -> None:
-    app = create_app(create_autospec(Service), trusted_proxies=(), allowed_hosts=())
+    app = create_app(create_autospec(Service), create_autospec(AgentLink), trusted_proxies=(), allowed_hosts=())
     routes = {
         (method, re.sub(r":path\}", "}", route.path or ""))
         for route in iter_route_contexts(app.routes)

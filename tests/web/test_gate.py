@@ -23,7 +23,7 @@ WHOAMI = "/api/v1/whoami"
 
 def routes(server: Server) -> Iterator[tuple[str, str]]:
     """Every route of the application, with its methods. A new route is in here by itself."""
-    app = create_app(server.service, trusted_proxies=(), allowed_hosts=("localhost",))
+    app = create_app(server.service, server.link, trusted_proxies=(), allowed_hosts=("localhost",))
     for route in iter_route_contexts(app.routes):
         assert route.path is not None
         for method in route.methods or {"GET"}:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jitgate.agent import serving
-from jitgate.agent.link import Link
+from jitgate.agent.link import SocketLink
 from jitgate.clock import Clock, SystemClock
 from jitgate.connectors.base import ConnectorError, GenerationBehind, Report
 from jitgate.connectors.gateway import probe, roster
@@ -186,11 +186,11 @@ class Speaker:
     """Says to whichever server there is, from a thread of its own: one that does not listen holds up no relay."""
 
     def __init__(self) -> None:
-        self._link: Link | None = None
+        self._link: SocketLink | None = None
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="speaker", daemon=True).start()
 
-    def use(self, link: Link | None) -> None:
+    def use(self, link: SocketLink | None) -> None:
         """Say to this one from now on; what is said to nobody is lost, and the next server asks for everything."""
         self._link = link
 
@@ -223,7 +223,7 @@ def serve(control: socket.socket, state: Path) -> None:
         post.start()
     _log.info("holding %s", ", ".join(post.place.name for post in held) or "no gateway")
     while (link := _next(control)) is not None:
-        to_server = Link(link)
+        to_server = SocketLink(link)
         speaker.use(to_server)
         try:
             serving.attend(to_server, held)

@@ -1,4 +1,4 @@
-"""The agent's end of the socket to its server."""
+"""The agent's end of the socket to the server beside it."""
 
 import socket
 import threading
@@ -9,7 +9,7 @@ from jitgate.connectors.hosts.messages import Answer, Request
 from jitgate.failpoints import failpoint
 
 
-class Link:
+class SocketLink:
     """Any thread may say something; one reads."""
 
     def __init__(self, connected: socket.socket) -> None:

@@ -7,12 +7,24 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from jitgate.agent.generation import Generation
 from jitgate.agent.records import Records
 from jitgate.clock import Clock
 from jitgate.connectors.base import ConnectorError, GenerationBehind, Report
 from jitgate.connectors.hosts import netns, orders, releases
 from jitgate.connectors.hosts.enforcer import Enforcer
-from jitgate.connectors.hosts.messages import Answer, Applied, Apply, Failed, Happened, HostFacts, Kind
+from jitgate.connectors.hosts.messages import (
+    MOST_ATTEMPTS,
+    Answer,
+    Applied,
+    Apply,
+    Attempts,
+    Failed,
+    Happened,
+    HostFacts,
+    Hosts,
+    Kind,
+)
 from jitgate.connectors.hosts.roster import Host
 from jitgate.failpoints import failpoint
 
@@ -36,6 +48,9 @@ class Post:
         self._taking_up = threading.Lock()
         self._given_up = False
         self._last_facts = HostFacts(host.name, host.uuid)
+        self._told_facts: HostFacts | None = None
+        self._told_attempts = Attempts(host.scope, ())
+        self._generation = Generation(directory) if host.joined_as else None
 
     @property
     def scope(self) -> str:
@@ -62,6 +77,15 @@ class Post:
     def settle(self, record: str) -> None:
         """A record need not be told again."""
         self._work.put(lambda: self._records.settle(record))
+
+    def tell_again(self) -> None:
+        """The server knows nothing of what was told before."""
+        self._work.put(self._tell_everything)
+
+    def look_around(self, *, thoroughly: bool) -> None:
+        """Tell whom the host turned away, if that has changed and somebody may wait for it; `thoroughly`: in any case,
+        and what the host is like."""
+        self._work.put(lambda: self._tell_changes(thoroughly=thoroughly))
 
     def facts(self) -> HostFacts:
         """What the host tells about itself, or why its firewall cannot be held."""
@@ -103,7 +127,11 @@ class Post:
             if self._given_up:
                 # What is desired was worked out for a host that protects nothing.
                 raise ConnectorError("the host can be held again; the server has not been told yet")
+            if self._generation is not None:
+                self._generation.check(request.desired.generation)
             report = held.sync(request.desired, request.worked_out)
+            if self._generation is not None:
+                self._generation.keep(request.desired.generation)
             failpoint("agent.after_apply")
         except GenerationBehind as error:
             self._say(Failed(request.number, error.message, error.retry, error.current))
@@ -161,6 +189,25 @@ class Post:
         for record in self._records.untold():
             self._say(record)
 
+    def _tell_everything(self) -> None:
+        self._told_facts, self._told_attempts = None, Attempts(self.host.scope, ())
+        self._tell_changes(thoroughly=True)
+        self._tell_records()
+
+    def _tell_changes(self, *, thoroughly: bool) -> None:
+        if thoroughly and self.host.joined_as and (facts := self.facts()) != self._told_facts:
+            self._say(Hosts(0, (facts,)))
+            self._told_facts = facts
+        waited_for = self._enforcer is not None and self._enforcer.has_openings
+        if (thoroughly or waited_for) and _sources(attempts := self._attempts()) != _sources(self._told_attempts):
+            self._say(attempts)
+            self._told_attempts = attempts
+
+    def _attempts(self) -> Attempts:
+        if self._enforcer is None:
+            return Attempts(self.host.scope, ())
+        return Attempts(self.host.scope, tuple(self._enforcer.refused_sources()[:MOST_ATTEMPTS]))
+
     def _on_change(self, report: Report) -> None:
         """What the enforcer found and put right by itself. Ends that came in time are no news to the server."""
         if report.repaired:
@@ -168,6 +215,10 @@ class Post:
 
     def _tell(self, kind: Kind, detail: str) -> None:
         self._say(Happened(kind, self.host.scope, detail, self._clock.wall()))
+
+
+def _sources(attempts: Attempts) -> frozenset[tuple[str, str, int]]:
+    return frozenset((each.source, each.protocol, each.port) for each in attempts.refused)
 
 
 def _identity(namespace: str | None) -> tuple[int, int] | None:

@@ -1,10 +1,21 @@
 """Doing what the server asks: each post in a thread of its own, so that a slow one holds up no other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from jitgate.agent.link import Link
-from jitgate.connectors.hosts.messages import Apply, Discover, Failed, HostFacts, Hosts, Request, Settled
+from jitgate.connectors.hosts.messages import Answer, Apply, Discover, Failed, HostFacts, Hosts, Request, Settled
+
+
+class Link(Protocol):
+    """The agent's end of the way to its server."""
+
+    def requests(self) -> Iterator[Request]:
+        """What the server asks, as it comes, until it is gone."""
+        ...
+
+    def say(self, answer: Answer) -> None:
+        """Tell the server."""
+        ...
 
 
 class Post(Protocol):

@@ -16,6 +16,7 @@ from jitgate.cli.session import TABLE, DataDirOption, OutputOption, Session, ses
 from jitgate.cli.text import left, local, plain, port, short, sources
 from jitgate.cli.words import ForOption, UntilOption
 
+_IN_A_FIREWALL = ("opening", "open", "closing")
 ALL_STATES = ("pending", "scheduled", "opening", "open", "closing", "closed")
 
 GrantArgument = Annotated[
@@ -157,6 +158,18 @@ def _check_shut(grants: Sequence[Json]) -> None:
 def _table(screen: Screen, grants: Sequence[Json]) -> None:
     rows = [_row(grant) for grant in grants]
     screen.table(("GRANT", "MACHINE", "PORT", "FROM", "STATE", "LEFT", "WHO"), rows, empty="Nothing is open.")
+    for grant in grants:
+        for attempt in grant["attempts"][:1]:
+            screen.note(_elsewhere(grant, attempt))
+
+
+def _elsewhere(grant: Json, attempt: Json) -> str:
+    """For whom sits behind another address than the one that he asked for."""
+    source = plain(attempt["source"])
+    return (
+        f"{plain(grant['machine'])} port {port(grant)}: {source} was turned away at {local(attempt['timeUtc'])}; the "
+        f"grant is for {sources(grant)}. If that was you: jitgate move {short(grant['id'])} --from {source}"
+    )
 
 
 def _row(grant: Json) -> tuple[str, ...]:
@@ -165,7 +178,7 @@ def _row(grant: Json) -> tuple[str, ...]:
         grant["machine"],
         port(grant),
         sources(grant),
-        grant["state"],
+        grant["state"] if grant["verified"] or grant["state"] not in _IN_A_FIREWALL else "unverified",
         _rest(grant),
         grant["requestor"],
     )

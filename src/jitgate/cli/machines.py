@@ -124,6 +124,8 @@ def _row(machine: Json) -> tuple[object, ...]:
 def _protection(machine: Json) -> str:
     if not machine["supported"]:
         return f"unsupported: {machine['unsupportedReason']}"
+    if not machine["verified"]:
+        return "unverified: its agent has been silent for a minute or longer"
     if machine["error"]:
         return f"unverified: {machine['error']}"
     return ", ".join(f"{name} NOT SHUT" if problem else name for name, problem in _ports(machine)) or "none"

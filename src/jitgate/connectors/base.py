@@ -80,6 +80,18 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """What the keeper of a firewall has signed of its report: evidence that does not rest on trusting the server.
+
+    `statement` is JSON, word for word what was signed; `key` and `signature` are as in `jitgate.trust.signatures`.
+    """
+
+    statement: str
+    key: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What stands in the firewall, read back.
 
@@ -90,6 +102,7 @@ class Report:
     `repaired`   what a hand or another program had changed, and is right again
     `outranked`  rules of others that let a protected port be reached, or keep an open one shut
     `complete`   the report speaks for the whole scope: a key that is not in `standing` is shut
+    `proof`      the same, signed, where the keeper has a key of its own
     """
 
     scope: str
@@ -103,6 +116,7 @@ class Report:
     outranked: Sequence[str] = ()
     connections: Mapping[str, Connection] = field(default_factory=dict)
     complete: bool = False
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ session   a person in a browser                                       cookie    
 link      a sign-in link, good for one session                        form field, once       after minutes
 code      an authorization code for the command line                  form field, once       after a minute
 device    a device code, nobody's until a person agrees to it         form field, once       after minutes
+join      a join token: lets hosts become members             bearer, to join only   when its maker said
 account   whom a trusted issuer means by a subject; has no secret     (the issuer's tokens)  when revoked
 ========  ==========================================================  =====================  =====================
 """
@@ -21,6 +22,7 @@ SESSION = "session"
 LINK = "link"
 CODE = "code"
 DEVICE = "device"
+JOIN = "join"
 ACCOUNT = "account"
 
 BEARER = frozenset({TOKEN, OWNER})

@@ -1,11 +1,9 @@
-"""The command root: what speaks to a server (`jitgate.cli`) and what works on this machine (`jitgate.ops`)."""
+"""Where everything is put together: the ``jitgate`` command, and the server's process."""
 
 
 def run() -> None:
     """The ``jitgate`` command."""
     # Not at the top: the server's process is in this package too, and needs none of it.
-    from jitgate.cli import app
-    from jitgate.ops.app import add_commands
+    from jitgate.main import command
 
-    add_commands(app)
-    app()
+    command.run()

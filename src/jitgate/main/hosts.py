@@ -1,7 +1,7 @@
 """What the agent tells the server, put where it belongs: machines, the record, and the scopes to look at again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -9,29 +9,36 @@ from jitgate import audit
 from jitgate.audit import Actor, Event, Operation, Outcome
 from jitgate.connectors.base import ConnectorError
 from jitgate.connectors.hosts.connector import NAME, HostsConnector
-from jitgate.connectors.hosts.messages import Happened, Kind
+from jitgate.connectors.hosts.fleet import Fleet
+from jitgate.connectors.hosts.messages import Attempts, Happened, HostFacts, Kind
 from jitgate.core.errors import Unavailable
 from jitgate.core.machine import Machine
-from jitgate.service import machines
+from jitgate.service import hosts, machines
 from jitgate.service.base import Service
 from jitgate.store import activity, scopes
 from jitgate.store.activity import Filter
+from jitgate.store.attempts import Attempt
 from jitgate.store.database import Tx
 
 LOOK_EVERY_SECONDS = 60.0
+KEEP_HEARD_EVERY_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 
 _OPERATIONS = {
     Kind.REPAIRED: Operation.FIREWALL_REPAIR,
     Kind.RELEASED: Operation.FIREWALL_RELEASE,
     Kind.PROTECTED: Operation.FIREWALL_PROTECT,
+    Kind.DOUBLED: Operation.HOST_DOUBLED,
 }
 
 _log = structlog.get_logger(__name__)
 
 
 class HostEvents:
-    """Takes over what happens on hosts. `connector` is set before the first event; `looked`: machines are listed."""
+    """Takes over what hosts tell, those beside the server and those elsewhere.
+
+    `connector` is set before the first event; `looked`: machines are listed.
+    """
 
     connector: HostsConnector
 
@@ -44,13 +51,29 @@ class HostEvents:
 
     async def happened(self, event: Happened) -> None:
         """Returns when it is safely on record."""
+        await self._again_and_again(lambda: self._take_in(event))
+
+    async def facts(self, scope: str, facts: HostFacts) -> None:
+        """A host elsewhere tells of itself."""
+        told = {"addresses": list(facts.addresses), **facts.facts}
+        await self._again_and_again(lambda: hosts.report_facts(self._service, scope, told, facts.unsupported))
+
+    async def attempts(self, attempts: Attempts) -> None:
+        """A host tells whom it turned away."""
+
+        def seen(machine: str) -> list[Attempt]:
+            return [Attempt(machine, each.port, each.protocol, each.source, each.at) for each in attempts.refused]
+
+        await hosts.report_attempts(self._service, attempts.scope, seen)
+
+    async def keep_heard(self, fleet: Fleet) -> None:
+        """Keep, for ever, which hosts elsewhere polled when."""
         while True:
+            await asyncio.sleep(KEEP_HEARD_EVERY_SECONDS)
             try:
-                await self._take_in(event)
-                return
+                await hosts.keep_heard(self._service, fleet.heard())
             except Unavailable as error:
-                _log.error("the database does not answer; trying again", error=error.message)
-                await asyncio.sleep(_RETRY_SECONDS)
+                _log.warning("when hosts were heard could not be kept", error=error.message)
 
     async def look_regularly(self) -> None:
         """See, for ever, whether machines have changed: addresses, and namespaces that come and go."""
@@ -63,6 +86,8 @@ class HostEvents:
 
     async def _take_in(self, event: Happened) -> None:
         match event.kind:
+            case Kind.CONNECTED if event.scope:
+                await self._service.store.write(lambda tx: scopes.sweep_soon(tx, [event.scope]))
             case Kind.CONNECTED:
                 _log.info("the agent is connected")
                 # The first one meets the sweep that every start begins with; two would take twice as long.
@@ -75,6 +100,16 @@ class HostEvents:
             case _:
                 _log.warning("a host changed by itself", scope=event.scope, kind=str(event.kind), detail=event.detail)
                 await self._service.store.write(lambda tx: note(tx, event))
+
+    async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it, when the database answers again."""
+        while True:
+            try:
+                await work()
+                return
+            except Unavailable as error:
+                _log.error("the database does not answer; trying again", error=error.message)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def take_over_machines(self) -> None:
         """Keep what there is now. Raises ConnectorError, Unavailable."""

@@ -21,8 +21,8 @@ from jitgate.clock import SystemClock
 from jitgate.config import Notify, Record
 from jitgate.connectors.gateway import connector as gateway
 from jitgate.connectors.gateway.connector import Behind, GatewayConnector
-from jitgate.connectors.hosts import connector
 from jitgate.connectors.hosts.connector import HostsConnector, Told
+from jitgate.connectors.hosts.fleet import Fleet
 from jitgate.core import prefixes
 from jitgate.identity.bearers import Bearers
 from jitgate.identity.bootstrap import bootstrap
@@ -40,8 +40,10 @@ from jitgate.service.reminders import remind_for_ever
 from jitgate.store.activity import Entry
 from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Account
-from jitgate.trust import certificates, links, record_key
+from jitgate.trust import certificates, keyset, links, record_key
 from jitgate.trust.certificates import LOOPBACK, Certificates
+from jitgate.trust.keyset import Keyring
+from jitgate.web.agents import AgentLink
 from jitgate.web.app import create_app
 
 _RENEWAL_EVERY_SECONDS = 12 * 3600.0
@@ -98,6 +100,8 @@ class House:
         self._certificates = self._ensure_certificates()
         self._receivers = [_receiver(chosen, index) for index, chosen in enumerate(self._settings.notify)]
         self._record_key = record_key.ensure(self._directory.path)
+        self._ring: tuple[int, Keyring] | None = None
+        self._keyring()
         self._store = Store.open(self._directory.database_url(self._settings), self._clock)
 
     def serve(self, control: socket.socket) -> None:
@@ -123,13 +127,14 @@ class House:
         hosts = self._hosts(service.settings, events)
         gateways = self._gateways(service.settings, gateway_events)
         replica = directory.replica_name(self._directory)
-        connected = {connector.NAME: hosts, gateway.NAME: gateways}
+        fleet = Fleet(self._clock, events)
+        connected = {each.name: each for each in (hosts, gateways, fleet)}
         reconciler = Reconciler(self._store, connected, owner=replica)
         sealer = Sealer(self._store, self._record_key, replica, self._settings.record.retention)
         courier = Courier(self._store, replica, _outlets(self._settings.record))
         notifier = Notifier(self._store, replica, self._receivers, self._address(settings), _skipped)
         serving = asyncio.Event()
-        web = self._web(service, serving.set)
+        web = self._web(service, fleet, serving.set)
         async with asyncio.TaskGroup() as tasks:
             reconciling = tasks.create_task(reconciler.run())
             aside = [
@@ -139,6 +144,7 @@ class House:
                 tasks.create_task(notifier.run()),
                 tasks.create_task(remind_for_ever(service)),
                 tasks.create_task(self._forget_gateways(gateway_events)),
+                tasks.create_task(events.keep_heard(fleet)),
                 tasks.create_task(self._renew_certificates(web.config)),
                 tasks.create_task(_take_links(control, {LINK: hosts, GATEWAY_LINK: gateways}, web)),
                 tasks.create_task(_say_ready(control, serving, [events, gateway_events])),
@@ -150,6 +156,7 @@ class House:
             await reconciling
         await hosts.close()
         await gateways.close()
+        await fleet.close()
 
     def _service_settings(self, subscription: str) -> Settings:
         chosen = self._settings
@@ -168,7 +175,7 @@ class House:
 
     def _hosts(self, settings: Settings, events: HostEvents) -> HostsConnector:
         told = {host.name: Told(host.addresses, host.tags) for host in self._settings.hosts}
-        hosts = HostsConnector(settings.subscription, settings.resource_group, self._clock, events.happened, told)
+        hosts = HostsConnector(settings.subscription, settings.resource_group, self._clock, events, told)
         events.connector = hosts
         return hosts
 
@@ -178,7 +185,7 @@ class House:
             for each in self._settings.gateways
             for machine in each.machines
         }
-        connected = (settings.subscription, settings.resource_group, self._clock, events.happened, behind)
+        connected = (settings.subscription, settings.resource_group, self._clock, events, behind)
         events.connector = GatewayConnector(*connected)
         return events.connector
 
@@ -187,10 +194,11 @@ class House:
         if not self._settings.gateways:
             await events.take_over_machines()
 
-    def _web(self, service: Service, ready: Callable[[], object]) -> WebServer:
+    def _web(self, service: Service, fleet: Fleet, ready: Callable[[], object]) -> WebServer:
         chosen = self._settings.server
         app = create_app(
             service,
+            AgentLink(fleet, self._keyring, self._authorities),
             trusted_proxies=[prefixes.network(prefix) for prefix in chosen.trusted_proxies],
             allowed_hosts=self._names,
             max_body=chosen.max_body,
@@ -205,6 +213,17 @@ class House:
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
         return WebServer(config, ready)
+
+    def _authorities(self) -> str:
+        return self._certificates.authority.read_text("ascii")
+
+    def _keyring(self) -> Keyring:
+        """The keys of the agent link, read again when somebody has rotated them."""
+        changed = keyset.changed_at(self._directory.path)
+        if self._ring is None or self._ring[0] != changed:
+            ring = keyset.ensure(self._directory.path, self._authorities())
+            self._ring = keyset.changed_at(self._directory.path), ring
+        return self._ring[1]
 
     def _ensure_certificates(self) -> Certificates:
         return certificates.ensure(self._directory.path, self._names, self._clock.wall())

@@ -1,8 +1,6 @@
 """The commands that work on this very machine, without asking a server."""
 
 import json
-import os
-import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +26,10 @@ DataDir = Annotated[
 HostName = Annotated[str | None, typer.Argument(help="One of the hosts in jitgate.toml; without it: all of them.")]
 Why = Annotated[str, typer.Option("--why", "-m", help="The reason, for the record.")]
 
-host = typer.Typer(help="Break glass: the hosts of this machine, without a server.", no_args_is_help=True)
+host = typer.Typer(help="Hosts: those elsewhere, by the server; those here, without one.", no_args_is_help=True)
+
+
+keys = typer.Typer(help="The keys by which hosts elsewhere know this server.", no_args_is_help=True)
 
 
 class Output(StrEnum):
@@ -42,6 +43,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add them to the command root."""
     app.command("serve")(serve)
     app.command("demo")(demo)
+    app.add_typer(keys, name="keys")
     app.add_typer(host, name="host")
 
 
@@ -54,6 +56,16 @@ def serve(
 
     with _refusals_told():
         raise typer.Exit(serving.serve(data_dir, listen))
+
+
+@keys.command("rotate")
+def rotate(data_dir: DataDir = SYSTEM_DIR) -> None:
+    """Replace the key that signs what hosts are told. They take the new one over with the next answer that they get."""
+    from jitgate.trust import keyset
+
+    with _refusals_told():
+        epoch = keyset.rotate(DataDirectory(data_dir).path)
+    print(f"The keys are rotated: epoch {epoch}. Hosts have them within a minute; the server needs no restart.")
 
 
 @host.command("release")
@@ -77,36 +89,31 @@ def status(
     output: Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")] = Output.TEXT,
 ) -> None:
     """What stands in the kernel of each host now, read from there; needs no server."""
-    from jitgate.ops import hosts, report
+    from jitgate.connectors.hosts import on_site
+    from jitgate.connectors.hosts.status import as_json, as_text
 
     agent = DataDirectory(data_dir).agent
     with _refusals_told():
-        found = [hosts.status(agent, each, SystemClock()) for each in hosts.find(agent, name)]
+        found = [on_site.status(agent, each, SystemClock()) for each in on_site.find(agent, name)]
     if output is Output.JSON:
-        print(json.dumps(list(map(report.as_json, found)), indent=2))
+        print(json.dumps(list(map(as_json, found)), indent=2))
     else:
-        print("\n".join(line for each in found for line in report.as_text(each)))
+        print("\n".join(line for each in found for line in as_text(each)))
     if any(each.error for each in found):
         raise typer.Exit(1)
 
 
 def _order(data_dir: Path, name: str | None, why: str, *, release: bool) -> Iterator[tuple[str, bool]]:
     """Give the order to each host; its name, and whether it is carried out."""
+    from jitgate.connectors.hosts import on_site
     from jitgate.connectors.hosts.orders import Order
-    from jitgate.ops import hosts
 
     agent = DataDirectory(data_dir).agent
     clock = SystemClock()
     with _refusals_told():
-        for each in hosts.find(agent, name):
-            yield each.name, hosts.order(agent, each, Order(release, _who(), why, clock.wall()), clock)
-
-
-def _who() -> str:
-    """Who is at the keyboard, as far as can be told: the user, and whoever became that user by sudo."""
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    behind = os.environ.get("SUDO_USER", "")
-    return f"{user} (sudo by {behind})" if behind else user
+        for each in on_site.find(agent, name):
+            order = Order(release, on_site.who(), why, clock.wall())
+            yield each.name, on_site.order(agent, each, order, clock)
 
 
 @contextmanager

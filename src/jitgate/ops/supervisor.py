@@ -165,6 +165,7 @@ class Supervisor:
             arguments = [
                 "-m",
                 "jitgate.agent",
+                "run",
                 "--fd",
                 str(theirs.fileno()),
                 "--state",

@@ -104,12 +104,26 @@ def _told(begun: Pass, report: Report) -> list[Event]:
     """The event that ends the one before the call, and what the firewall found changed behind our back."""
     events = []
     if begun.grants:
-        events.append(_event(begun, Operation.FIREWALL_APPLY, Outcome.SUCCEEDED, {"standing": len(report.standing)}))
+        properties = {"standing": len(report.standing), **_proof(report)}
+        events.append(_event(begun, Operation.FIREWALL_APPLY, Outcome.SUCCEEDED, properties))
     if report.repaired:
         events.append(
             _event(begun, Operation.FIREWALL_REPAIR, Outcome.SUCCEEDED, {"repaired": list(report.repaired)[:100]})
         )
     return events
+
+
+def _proof(report: Report) -> dict[str, Any]:
+    """What the host itself has signed of it, where it has a key."""
+    if report.proof is None:
+        return {}
+    return {
+        "proof": {
+            "statement": report.proof.statement,
+            "key": report.proof.key,
+            "signature": report.proof.signature,
+        }
+    }
 
 
 def _finish(tx: Tx, begun: Pass, owner: str) -> None:

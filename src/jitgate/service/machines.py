@@ -76,18 +76,27 @@ async def take_over(service: Service, found: Sequence[Machine], connector: str) 
         before = machines.present(tx, [machine.uuid for machine in found])
         replaced = machines.put(tx, found).removed
         missing = machines.remove_missing(tx, connector, {machine.uuid for machine in found})
-        gone = list(machines.get_many(tx, [*replaced, *missing]).values())
         for scope in sorted({machine.scope for machine in found}):
             scopes.make_known(tx, scope, connector)
-        events = [_found(machine) for machine in found if machine.uuid not in before]
-        events += [_removed(tx, machine) for machine in gone]
+        audit.record(tx, [is_found(machine) for machine in found if machine.uuid not in before])
+        _let_go(tx, list(machines.get_many(tx, [*replaced, *missing]).values()))
         for machine in found:
             if machine.uuid in before and before[machine.uuid].scope != machine.scope:
                 _close_all(tx, machine.uuid)
-        scopes.sweep_soon(tx, _touched(before, found) | {machine.scope for machine in gone})
-        audit.record(tx, events)
+        scopes.sweep_soon(tx, _touched(before, found))
 
     await service.store.write(work)
+
+
+def remove(tx: Tx, gone: Sequence[Machine]) -> None:
+    """Machines that are there no more: their grants are closed."""
+    machines.remove(tx, [machine.uuid for machine in gone])
+    _let_go(tx, gone)
+
+
+def is_found(machine: Machine) -> Event:
+    """A machine is there that was not."""
+    return Event(Operation.MACHINE_FOUND, Outcome.SUCCEEDED, machine.id, properties={"uuid": machine.uuid})
 
 
 def readable(tx: Tx, asker: Asker, name: str) -> Machine:
@@ -131,8 +140,9 @@ def _what_decides(machine: Machine) -> tuple[object, ...]:
     return machine.key, machine.scope, machine.unsupported, dict(machine.tags)
 
 
-def _found(machine: Machine) -> Event:
-    return Event(Operation.MACHINE_FOUND, Outcome.SUCCEEDED, machine.id, properties={"uuid": machine.uuid})
+def _let_go(tx: Tx, gone: Sequence[Machine]) -> None:
+    audit.record(tx, [_removed(tx, machine) for machine in gone])
+    scopes.sweep_soon(tx, {machine.scope for machine in gone})
 
 
 def _removed(tx: Tx, machine: Machine) -> Event:

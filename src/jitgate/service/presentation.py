@@ -1,26 +1,43 @@
 """Rows and reports, put together into what use cases answer with."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from jitgate.core import prefixes
+from jitgate.core.access import State
 from jitgate.core.desired import PortKey, Protocol
 from jitgate.core.machine import Machine
 from jitgate.service.views import GrantView, MachineView, RequestView
-from jitgate.store import machines, plans, scopes
+from jitgate.store import attempts, hosts, machines, plans, scopes
+from jitgate.store.attempts import Attempt
 from jitgate.store.database import Tx
 from jitgate.store.requests import Granted
 from jitgate.store.scopes import Scope
 
+_MOST_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is shown beside grants: machines by UUID, firewalls by scope, silent hosts, and who was turned away."""
+
+    machines: Mapping[str, Machine]
+    states: Mapping[str, Scope]
+    silent: frozenset[str] = frozenset()
+    attempts: Sequence[Attempt] = ()
+
 
 def requests(tx: Tx, given: Sequence[Granted]) -> tuple[RequestView, ...]:
     """Grants gathered by their request, in the order in which they come."""
-    known, states = _around(tx, given)
+    around = _around(tx, given)
     gathered: dict[str, list[Granted]] = {}
     for one in given:
         gathered.setdefault(one.asked.uid, []).append(one)
-    return tuple(request(parts, known, states) for parts in gathered.values())
+    return tuple(request(parts, around) for parts in gathered.values())
 
 
-def request(parts: Sequence[Granted], known: Mapping[str, Machine], states: Mapping[str, Scope]) -> RequestView:
+def request(parts: Sequence[Granted], around: Around) -> RequestView:
     """One request out of its grants."""
     asked = parts[0].asked
     return RequestView(
@@ -30,22 +47,29 @@ def request(parts: Sequence[Granted], known: Mapping[str, Machine], states: Mapp
         asked_at=asked.at,
         start=asked.start,
         approvals=asked.approvals,
-        grants=tuple(_grant(one, known, states) for one in parts),
+        grants=tuple(_grant(one, around) for one in parts),
     )
 
 
 def grant_views(tx: Tx, given: Sequence[Granted]) -> tuple[GrantView, ...]:
     """Grants, each by itself."""
-    known, states = _around(tx, given)
-    return tuple(_grant(one, known, states) for one in given)
+    around = _around(tx, given)
+    return tuple(_grant(one, around) for one in given)
 
 
 def machine_views(tx: Tx, listed: Sequence[Machine], policies: Mapping[str, Sequence[str]]) -> tuple[MachineView, ...]:
     """Machines with how they are held; `policies`: by the machine's key the ids of what covers it."""
     states = scopes.get_many(tx, {machine.scope for machine in listed})
     counts = machines.open_grants(tx, [machine.uuid for machine in listed])
+    silent = _silent(tx, listed)
     return tuple(
-        _machine(machine, states.get(machine.scope), policies.get(machine.key, ()), counts.get(machine.uuid, 0))
+        _machine(
+            machine,
+            states.get(machine.scope),
+            policies.get(machine.key, ()),
+            counts.get(machine.uuid, 0),
+            unverified=machine.uuid in silent,
+        )
         for machine in plans.gated(tx, listed)
     )
 
@@ -61,7 +85,9 @@ def mapped_addresses(listed: Iterable[Machine], states: Mapping[str, Scope]) -> 
     return found
 
 
-def _machine(machine: Machine, state: Scope | None, policies: Iterable[str], open_grants: int) -> MachineView:
+def _machine(
+    machine: Machine, state: Scope | None, policies: Iterable[str], open_grants: int, *, unverified: bool
+) -> MachineView:
     report = state.report if state else {}
     return MachineView(
         machine=machine,
@@ -71,6 +97,7 @@ def _machine(machine: Machine, state: Scope | None, policies: Iterable[str], ope
         outranked=tuple(report.get("outranked", ())),
         error=state.error if state else "",
         verified_at=state.reported_at if state else None,
+        unverified=unverified,
     )
 
 
@@ -83,14 +110,36 @@ def _protected(machine: str, reported: Mapping[str, str]) -> dict[PortKey, str]:
     return found
 
 
-def _around(tx: Tx, given: Sequence[Granted]) -> tuple[Mapping[str, Machine], Mapping[str, Scope]]:
+def _around(tx: Tx, given: Sequence[Granted]) -> Around:
     known = machines.get_many(tx, {one.grant.machine for one in given})
     states = scopes.get_many(tx, {one.grant.scope for one in given})
-    return known, states
+    turned_away = attempts.lately(tx, {one.grant.machine for one in given if one.grant.state is State.OPEN})
+    return Around(known, states, _silent(tx, known.values()), turned_away)
 
 
-def _grant(one: Granted, known: Mapping[str, Machine], states: Mapping[str, Scope]) -> GrantView:
-    machine, state = known.get(one.grant.machine), states.get(one.grant.scope)
+def _silent(tx: Tx, listed: Iterable[Machine]) -> frozenset[str]:
+    """Which of these are on hosts that have been silent."""
+    elsewhere = [machine.uuid for machine in listed if machine.connector == hosts.CONNECTOR]
+    return frozenset(uuid for uuid, host in hosts.many(tx, elsewhere).items() if hosts.is_silent(host, tx.now))
+
+
+def _let_in_by_none(one: Granted, turned_away: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    """The latest attempts at an open grant's port, of sources that it does not let in."""
+    grant = one.grant
+    if grant.state is not State.OPEN:
+        return ()
+    found = (
+        each
+        for each in turned_away
+        if (each.machine, each.port) == (grant.machine, grant.port)
+        and str(grant.protocol) in ("*", str(each.protocol))
+        and not any(prefixes.covers(source, prefixes.of_address(each.source)) for source in grant.sources)
+    )
+    return tuple(itertools.islice(found, _MOST_ATTEMPTS))
+
+
+def _grant(one: Granted, around: Around) -> GrantView:
+    machine, state = around.machines.get(one.grant.machine), around.states.get(one.grant.scope)
     report = state.report if state else {}
     connection = report.get("connections", {}).get(one.grant.machine, {})
     mapped = connection.get("mappedPorts", {}).get(str(one.grant.port))
@@ -108,4 +157,6 @@ def _grant(one: Granted, known: Mapping[str, Machine], states: Mapping[str, Scop
         mapped_port=mapped,
         ends_sessions=bool(report.get("endsSessions", False)),
         detail=one.detail or (state.error if state and one.grant.changed else ""),
+        unverified=one.grant.machine in around.silent,
+        attempts=_let_in_by_none(one, around.attempts),
     )

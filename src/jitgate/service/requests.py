@@ -17,6 +17,7 @@ from jitgate.core.resource_id import PolicyId
 from jitgate.service import presentation
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
+from jitgate.service.presentation import Around
 from jitgate.service.views import RequestView
 from jitgate.store import (
     approvals,
@@ -204,7 +205,7 @@ def grant(tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]
             grants.supersede(tx, one.grant)
     told = _whom_to_tell(tx, decision, asked, ask, texts)
     audit.record(tx, [_accepted(asker, ask, asked, text, given, told) for text in dict.fromkeys(texts.values())])
-    return presentation.request(given, by_uuid, {})
+    return presentation.request(given, Around(by_uuid, {}))
 
 
 def _asked(tx: Tx, asker: Asker, ask: Ask, decision: Allowed | NeedsApproval) -> Asked:

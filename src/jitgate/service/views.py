@@ -10,6 +10,7 @@ from jitgate.core.desired import PortKey
 from jitgate.core.machine import Machine
 from jitgate.core.policy import Policy
 from jitgate.store.approvals import Said
+from jitgate.store.attempts import Attempt
 
 Item = TypeVar("Item")
 
@@ -25,6 +26,8 @@ class GrantView:
     `mapped_port`   the port to connect to, where it is another than the machine's own
     `ends_sessions` whether this firewall cuts established sessions at the end
     `detail`        why it failed, or what is being waited for
+    `unverified`    the host has been silent: whether the port is open or shut is not known
+    `attempts`      sources that were turned away at this port lately, which the grant does not let in
     """
 
     grant: Grant
@@ -39,6 +42,8 @@ class GrantView:
     mapped_port: int | None = None
     ends_sessions: bool = False
     detail: str = ""
+    unverified: bool = False
+    attempts: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class MachineView:
     `policies`   the ids of the policies that cover it
     `outranked`  rules of others that bypass or block ours
     `verified_at` when its firewall was last known to stand so; None: never
+    `unverified`  the host has been silent: how its ports stand now is not known
     """
 
     machine: Machine
@@ -103,6 +109,7 @@ class MachineView:
     outranked: Sequence[str] = ()
     error: str = ""
     verified_at: datetime | None = None
+    unverified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,51 @@ machine = Table(
     Index("uq_machine_id_key_present", "id_key", unique=True, **_where("removed_at IS NULL")),
 )
 
+# A host elsewhere that has joined, waits to, or was a member. Its machine has the same UUID.
+host = Table(
+    "host",
+    metadata,
+    Column("uuid", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("resource_group", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("scope_key", Text, nullable=False),
+    Column("public_key", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False),  # waiting, joined, removed
+    Column("token", Text, ForeignKey("credential.id"), nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("asked_from", Text),
+    Column("joined_at", Instant),
+    Column("heard_at", Instant),
+    Column("silent", Boolean, nullable=False),  # and that is on record
+    Column("facts", JSON, nullable=False),  # what it told last
+    # Of a name there is one member; others may wait.
+    Index("uq_host_scope_key_joined", "scope_key", unique=True, **_where("state = 'joined'")),
+    Index("ix_host_scope", "scope_key"),
+    Index("ix_host_heard", "heard_at", **_where("state = 'joined' AND NOT silent")),
+)
+
+# What a credential of kind "join" allows, besides having an end.
+join_token = Table(
+    "join_token",
+    metadata,
+    Column("credential", Text, ForeignKey("credential.id"), primary_key=True),
+    Column("resource_group", Text, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+)
+
+# The last attempt of a source at a protected port: a hint for who waits for a port that is open for another source.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("machine", Text, ForeignKey("machine.uuid"), primary_key=True),
+    Column("port", Integer, primary_key=True),
+    Column("protocol", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 policy = Table(
     "policy",
     metadata,

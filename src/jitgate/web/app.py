@@ -2,7 +2,8 @@
 
 ::
 
-    Exchange ─> Gate ─> BodyLimit ─> routes: ARM (jitgate.web.arm), native (jitgate.web.api), /healthz, /docs
+    Exchange ─> Gate ─> BodyLimit ─> routes: ARM (jitgate.web.arm), native (jitgate.web.api),
+                                   agents (jitgate.web.agents), /healthz, /docs
 """
 
 from collections.abc import Collection, Sequence
@@ -16,7 +17,8 @@ from jitgate import __version__
 from jitgate.core.errors import JitgateError
 from jitgate.core.prefixes import Network
 from jitgate.service.base import Service
-from jitgate.web import api, arm, errors
+from jitgate.web import agents, api, arm, errors
+from jitgate.web.agents import AgentLink
 from jitgate.web.dependencies import service_of
 from jitgate.web.docs import docs
 from jitgate.web.errors import json_response
@@ -26,10 +28,16 @@ from jitgate.web.limits import MOST_BODY, BodyLimit
 
 
 def create_app(
-    service: Service, *, trusted_proxies: Sequence[Network], allowed_hosts: Collection[str], max_body: int = MOST_BODY
+    service: Service,
+    link: AgentLink | None = None,
+    *,
+    trusted_proxies: Sequence[Network],
+    allowed_hosts: Collection[str],
+    max_body: int = MOST_BODY,
 ) -> FastAPI:
     """The application, ready to be served over TLS.
 
+    `link`             what agents on hosts elsewhere reach; None: they reach another server
     `trusted_proxies`  whose forwarding headers are believed
     `allowed_hosts`    the names and addresses, without ports, by which clients may call this server
     `max_body`         bytes
@@ -38,13 +46,16 @@ def create_app(
     app.state.service = service
     arm.add_routes(app)
     app.include_router(api.router)
+    app.state.agents = link
+    if link is not None:
+        agents.add_routes(app)
     app.add_api_route("/healthz", healthz, methods=["GET"], include_in_schema=False)
     app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
     app.add_exception_handler(JitgateError, errors.answer_refusal)
     app.add_exception_handler(HTTPException, errors.answer_http_error)
     app.add_exception_handler(RequestValidationError, errors.answer_validation_error)
     # The last that is added is the outermost.
-    app.add_middleware(BodyLimit, most=max_body)
+    app.add_middleware(BodyLimit, most=max_body, besides=[agents.POLL])
     app.add_middleware(Gate, service=service, trusted_proxies=trusted_proxies, allowed_hosts=allowed_hosts)
     app.add_middleware(Exchange)
     return app

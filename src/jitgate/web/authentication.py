@@ -10,17 +10,17 @@ from jitgate.service.refusals import refuse
 
 async def identify(service: Service, scope: Scope, address: Prefix | None, correlation: str) -> Asker:
     """Who asks. Raises NotKnown; what was sent in vain is put on record."""
-    bearer = _bearer(scope)
+    sent = bearer(scope)
     try:
-        known = await service.bearers.prove(service.store, bearer, service.clock.wall(), address)
+        known = await service.bearers.prove(service.store, sent, service.clock.wall(), address)
     except NotKnown as error:
-        if bearer:
+        if sent:
             await refuse(service, error, address, correlation)
         raise
     return Asker(known.principal, known.credential, address, correlation, known.is_lent)
 
 
-def _bearer(scope: Scope) -> str:
+def bearer(scope: Scope) -> str:
     """The token that was sent; "" for none, for several, and for another scheme."""
     sent = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(sent) != 1:

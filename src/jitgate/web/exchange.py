@@ -3,6 +3,7 @@ the log, and an answer even where the code has failed."""
 
 import random
 import time
+from http import HTTPStatus
 from uuid import UUID
 
 import structlog
@@ -72,6 +73,8 @@ class _One:
         await self._send(message)
 
     def log(self) -> None:
+        if self._state.get("is_routine") and self.status == HTTPStatus.OK:
+            return
         asker = self._state.get("asker")
         log.info(
             "request",

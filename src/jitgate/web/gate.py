@@ -2,7 +2,7 @@
 another site has sent.
 
 It stands before routing, so a route that is added tomorrow is behind it too, and a stranger cannot tell which
-routes exist.
+routes exist. The routes of agents, who are no principals, have a gate of their own: a signature.
 """
 
 import re
@@ -13,13 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from jitgate.core.errors import JitgateError
 from jitgate.core.prefixes import Network
 from jitgate.service.base import Service
+from jitgate.web import agents
 from jitgate.web.authentication import identify
 from jitgate.web.caller import caller_address
 from jitgate.web.errors import error_response
 from jitgate.web.sites import check_host, check_site
 
-OPEN_PATHS = frozenset({"/healthz", "/openapi.json", "/docs"})
-"""Whether the server lives, and the description of the API, which says no more than its source code does."""
+OPEN_PATHS = frozenset({"/healthz", "/openapi.json", "/docs", agents.KEYS, agents.AUTHORITIES})
+"""Whether the server lives; the description of the API, which says no more than its source code does; public keys."""
 
 DOORS = (
     "/metadata/endpoints",
@@ -63,7 +64,7 @@ class Gate:
             check_site(scope)
             state = scope["state"]
             state["address"] = caller_address(scope, self._trusted)
-            if not is_door(scope["path"]):
+            if not (is_door(scope["path"]) or scope["path"].startswith(agents.PREFIX)):
                 state["asker"] = await identify(self._service, scope, state["address"], state["correlation"])
         except JitgateError as error:
             await error_response(error)(scope, receive, send)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from jitgate.clock import Clock
 from jitgate.connectors.base import Done, Outcome, Plan, Report
 from jitgate.connectors.gateway.gateway import CAPABILITIES
-from jitgate.connectors.hosts.connector import HostsConnector, OnEvent
+from jitgate.connectors.hosts.connector import HostsConnector, Listener
 from jitgate.connectors.hosts.messages import HostFacts
 from jitgate.core.desired import Desired
 from jitgate.core.machine import Machine, OperatingSystem
@@ -30,9 +30,9 @@ class GatewayConnector(HostsConnector):
     name = NAME
 
     def __init__(
-        self, subscription: str, resource_group: str, clock: Clock, on_event: OnEvent, behind: Mapping[str, Behind]
+        self, subscription: str, resource_group: str, clock: Clock, listener: Listener, behind: Mapping[str, Behind]
     ) -> None:
-        super().__init__(subscription, resource_group, clock, on_event)
+        super().__init__(subscription, resource_group, clock, listener)
         self._behind = {key(name): each for name, each in behind.items()}
         self._scopes = {each.scope for each in self._behind.values()}
 

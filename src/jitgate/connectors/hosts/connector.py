@@ -6,20 +6,22 @@ has failed, and whoever asked asks again.
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Protocol
 
 from jitgate.clock import Clock
 from jitgate.connectors.base import Connection, ConnectorError, Done, Memory, Outcome, Pending, Plan, Report
 from jitgate.connectors.hosts import messages
+from jitgate.connectors.hosts.asking import Asking, Reply
 from jitgate.connectors.hosts.messages import (
     Answer,
     Applied,
     Apply,
+    Attempts,
     Discover,
     Failed,
     Happened,
@@ -44,7 +46,24 @@ _MANY_KEYS = 2_000
 
 _log = logging.getLogger(__name__)
 
-OnEvent = Callable[[Happened], Awaitable[None]]
+
+class Listener(Protocol):
+    """Who is told what hosts say unasked; when it returns, that is safely on record.
+
+    It is told again later if it raises ConnectorError or OSError.
+    """
+
+    async def happened(self, event: Happened) -> None:
+        """Something happened to a host, or to its agent."""
+        ...
+
+    async def facts(self, scope: str, facts: HostFacts) -> None:
+        """What a host tells about itself has changed."""
+        ...
+
+    async def attempts(self, attempts: Attempts) -> None:
+        """Who was turned away lately has changed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +75,7 @@ class Told:
 
 
 class HostsConnector:
-    """Hosts, by way of the agent.
-
-    `on_event` is told, one after the other, what happened unasked; when it returns, that is safely on record.
-    It is told again later if it raises ConnectorError or OSError.
-    """
+    """Hosts, by way of the agent beside the server. `listener` is told one thing after the other."""
 
     name = NAME
 
@@ -69,22 +84,20 @@ class HostsConnector:
         subscription: str,
         resource_group: str,
         clock: Clock,
-        on_event: OnEvent,
+        listener: Listener,
         told: Mapping[str, Told] | None = None,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._subscription, self._resource_group = subscription, resource_group
         self._clock = clock
-        self._on_event = on_event
+        self._listener = listener
         self._told = {key(name): each for name, each in (told or {}).items()}
         self._patience = patience
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._asked: dict[int, str] = {}
+        self._asking = Asking()
         self._writer: asyncio.StreamWriter | None = None
         self._closing: asyncio.StreamWriter | None = None
         self._attached = asyncio.Event()
-        self._happened: asyncio.Queue[Happened] = asyncio.Queue()
+        self._told_unasked: asyncio.Queue[Happened | Attempts] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def attach(self, link: socket.socket) -> None:
@@ -95,7 +108,7 @@ class HostsConnector:
         if not self._tasks:
             self._begin(self._tell())
         self._begin(self._listen(reader, self._writer))
-        self._happened.put_nowait(Happened(Kind.CONNECTED, "", "the agent is connected", self._clock.wall()))
+        self._told_unasked.put_nowait(Happened(Kind.CONNECTED, "", "the agent is connected", self._clock.wall()))
 
     async def close(self) -> None:
         """Hang up. The agent ends, and the kernel keeps the deadlines."""
@@ -111,7 +124,7 @@ class HostsConnector:
     async def discover(self) -> Sequence[Machine]:
         """The hosts. Raises ConnectorError when there is no agent."""
         try:
-            answer = await self._ask(Discover, self._patience)
+            answer = await self._ask("", Discover, self._patience)
         except TimeoutError:
             raise ConnectorError("the agent does not answer") from None
         if isinstance(answer, Hosts):
@@ -130,12 +143,8 @@ class HostsConnector:
         desired = self._aged(plan.desired)
         patience = self._patience + len(desired.access) / _KEYS_A_SECOND
 
-        def apply(number: int) -> Apply:
-            self._asked[number] = desired.scope
-            return Apply(number, desired, worked_out)
-
         try:
-            answer = await self._ask(apply, patience)
+            answer = await self._ask(desired.scope, lambda number: Apply(number, desired, worked_out), patience)
         except TimeoutError:
             return Pending(self._clock.wall() + timedelta(seconds=patience))
         if isinstance(answer, Applied) and answer.report.scope == desired.scope:
@@ -149,19 +158,9 @@ class HostsConnector:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _ask(self, request: Callable[[int], Request], patience: float) -> Answer:
-        number = next(self._numbers)
-        async with asyncio.timeout(patience):
-            await self._wait_for_agent()
-            waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-            self._waiting[number] = waiting
-            try:
-                await self._say(request(number))
-                answer = await waiting
-            finally:
-                del self._waiting[number]
-        self._asked.pop(number, None)
-        return answer
+    async def _ask(self, scope: str, request: Callable[[int], Request], patience: float) -> Reply:
+        await self._wait_for_agent()
+        return await self._asking.ask(self._writer, scope, lambda number: self._say(request(number)), patience)
 
     async def _wait_for_agent(self) -> None:
         try:
@@ -187,7 +186,7 @@ class HostsConnector:
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         reason = "the agent ended"
         try:
-            while (body := await messages.read(reader)) is not None:
+            while (body := await read(reader)) is not None:
                 failpoint("link.received")
                 many = len(body) > _MANY_KEYS * 40
                 answer = messages.decode_answer
@@ -200,35 +199,36 @@ class HostsConnector:
                 self._detach(f"{reason}; this is tried again")
 
     def _hear(self, answer: Answer) -> None:
-        if isinstance(answer, Happened):
-            self._happened.put_nowait(answer)
-        elif (waiting := self._waiting.get(answer.number)) is not None and not waiting.done():
-            waiting.set_result(answer)
-        elif (scope := self._asked.pop(answer.number, None)) is not None:
+        if isinstance(answer, (Happened, Attempts)):
+            self._told_unasked.put_nowait(answer)
+        elif scope := self._asking.hear(self._writer, answer):
             late = "the agent answered after nobody waited any more"
-            self._happened.put_nowait(Happened(Kind.ANSWERED, scope, late, self._clock.wall()))
+            self._told_unasked.put_nowait(Happened(Kind.ANSWERED, scope, late, self._clock.wall()))
 
     def _detach(self, reason: str) -> None:
         if self._writer is not None:
+            self._asking.fail(self._writer, reason)
             self._writer.close()
             self._closing = self._writer
         self._writer = None
         self._attached.clear()
-        self._asked.clear()
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(ConnectorError(reason))
 
     async def _tell(self) -> None:
         while True:
-            happened = await self._happened.get()
+            said = await self._told_unasked.get()
             try:
-                await self._on_event(happened)
-                if happened.record:
-                    await self._say(Settled(happened.record))
+                await self._pass_on(said)
             except (ConnectorError, OSError) as error:
                 # What has a record is told again by the next agent; the rest a sweep finds.
-                _log.warning("what happened to %s could not be passed on: %s", happened.scope or "the agent", error)
+                _log.warning("what happened to %s could not be passed on: %s", said.scope or "the agent", error)
+
+    async def _pass_on(self, said: Happened | Attempts) -> None:
+        if isinstance(said, Attempts):
+            await self._listener.attempts(said)
+            return
+        await self._listener.happened(said)
+        if said.record:
+            await self._say(Settled(said.record))
 
     # Values.
 
@@ -260,6 +260,15 @@ class HostsConnector:
             machine: Connection(told.addresses[0], found.mapped_ports) for machine, found in report.connections.items()
         }
         return replace(report, connections=connections)
+
+
+async def read(reader: asyncio.StreamReader) -> bytes | None:
+    """The next message's body; None when the other side is gone. Raises Malformed, OSError."""
+    try:
+        head = await reader.readexactly(messages.LENGTH.size)
+        return await reader.readexactly(messages.length_in(head))
+    except asyncio.IncompleteReadError:
+        return None
 
 
 def _unexpected(answer: Answer) -> ConnectorError:

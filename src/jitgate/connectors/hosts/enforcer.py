@@ -17,9 +17,10 @@ from jitgate.connectors.hosts import boot, changes, facts, nf_tables, outranked,
 from jitgate.connectors.hosts.changes import Difference, Now
 from jitgate.connectors.hosts.facts import HostFacts
 from jitgate.connectors.hosts.kernel import KernelTable
+from jitgate.connectors.hosts.messages import Refused
 from jitgate.connectors.hosts.mirror import Changes, Mirror
 from jitgate.connectors.hosts.nft import Nft
-from jitgate.connectors.hosts.refused import Refused, read_refused
+from jitgate.connectors.hosts.refused import read_refused
 from jitgate.connectors.hosts.releases import Release
 from jitgate.connectors.hosts.sessions import Sessions
 from jitgate.connectors.hosts.table import BOOT_TABLE, TABLE, Ports, Purpose
@@ -129,6 +130,11 @@ class Enforcer:
     def tick(self) -> None:
         """Attend to what has reached its deadline. The enforcer's own thread does this in time."""
         self._attend(frozenset())
+
+    @property
+    def has_openings(self) -> bool:
+        """Whether any key stands open."""
+        return bool(self._mirror.held(Purpose.OPEN))
 
     def refused_sources(self) -> list[Refused]:
         """Who was turned away in the last ten minutes, the latest first."""

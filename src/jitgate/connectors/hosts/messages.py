@@ -8,12 +8,13 @@
     Apply(2, desired)      ->
                            <-      Applied(2, report)   or   Failed(2, why)
                            <-      Happened(…)               at any time, unasked
+                           <-      Hosts(0, …), Attempts(…)  the same, when they have changed
     Settled(record)        ->                                that record is safe; do not tell it again
 
-Each message is a length of four bytes and as many bytes of JSON.
+Between the server and the agent beside it, each message is a length of four bytes and as many bytes of JSON; to a host
+elsewhere they go in polls and replies (`jitgate.connectors.hosts.polls`).
 """
 
-import asyncio
 import socket
 import struct
 from collections.abc import Mapping
@@ -24,15 +25,16 @@ from enum import StrEnum
 from jitgate.connectors.base import ConnectorError, GenerationBehind, Report
 from jitgate.connectors.hosts import wire
 from jitgate.connectors.hosts.wire import Json, Malformed
-from jitgate.core.desired import Desired
+from jitgate.core.desired import Desired, Protocol
 
-_LENGTH = struct.Struct(">I")
+LENGTH = struct.Struct(">I")
 
 
 class Kind(StrEnum):
-    """What happened, unasked. The first two are the server's own conclusions.
+    """What happened, unasked. The first three are the server's own conclusions.
 
-    CONNECTED an agent is there, for all hosts; ANSWERED it answered what nobody waits for any more;
+    CONNECTED an agent is there: for the host named, or for all beside the server; ANSWERED it answered what nobody
+    waits for any more; DOUBLED two agents sign with the key of one host;
     STARTED a host was taken up anew, and knows nothing of what was desired; NOTICED its report would be another now;
     REPAIRED it put right what another hand
     had changed; RELEASED, PROTECTED by somebody at the host itself
@@ -40,6 +42,7 @@ class Kind(StrEnum):
 
     CONNECTED = "connected"
     ANSWERED = "answered"
+    DOUBLED = "doubled"
     STARTED = "started"
     NOTICED = "noticed"
     REPAIRED = "repaired"
@@ -122,21 +125,57 @@ class Happened:
     record: str = ""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Refused:
+    """The last attempt of one source on one protected port, at most ten minutes ago. `at` is UTC, to the second or so.
+
+    A hint, never evidence: under a flood some are missing, and a source address can be forged.
+    """
+
+    at: datetime
+    source: str
+    protocol: Protocol
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Who was turned away lately at protected ports of a host, the latest first."""
+
+    scope: str
+    refused: tuple[Refused, ...]
+
+
 Request = Discover | Apply | Settled
-Answer = Hosts | Applied | Failed | Happened
+Answer = Hosts | Applied | Failed | Happened | Attempts
+
+MOST_ATTEMPTS = 64
+
+
+class Unknown(Malformed):
+    """A kind of message that this version does not know. The other side may be newer."""
 
 
 def encode(message: Request | Answer) -> bytes:
     """A message with its length in front. Raises ConnectorError for one that is too long."""
-    body = wire.dumps(_encode(message))
+    body = wire.dumps(as_json(message))
     if len(body) > wire.LARGEST:
         raise ConnectorError(f"a message of {len(body)} bytes is longer than {wire.LARGEST}", retry=False)
-    return _LENGTH.pack(len(body)) + body
+    return LENGTH.pack(len(body)) + body
 
 
 def decode_request(body: bytes) -> Request:
     """What a server asks. Raises Malformed."""
-    value = wire.loads(body)
+    return request_of(wire.loads(body))
+
+
+def decode_answer(body: bytes) -> Answer:
+    """What an agent says. Raises Malformed."""
+    return answer_of(wire.loads(body))
+
+
+def request_of(value: Json) -> Request:
+    """The same out of JSON. Raises Malformed, Unknown."""
     match value.get("say"):
         case "discover":
             return Discover(wire.whole(value.get("number")))
@@ -146,12 +185,11 @@ def decode_request(body: bytes) -> Request:
         case "settled":
             return Settled(wire.text(value.get("record")))
         case other:
-            raise Malformed(f"a server does not say {other!r:.60}")
+            raise Unknown(f"a server does not say {other!r:.60}")
 
 
-def decode_answer(body: bytes) -> Answer:
-    """What an agent says. Raises Malformed."""
-    value = wire.loads(body)
+def answer_of(value: Json) -> Answer:
+    """The same out of JSON. Raises Malformed, Unknown."""
     match value.get("say"):
         case "hosts":
             hosts = tuple(_facts(wire.obj(each)) for each in wire.items(value.get("hosts")))
@@ -162,26 +200,21 @@ def decode_answer(body: bytes) -> Answer:
             return _failed(value)
         case "happened":
             return _happened(value)
+        case "attempts":
+            return _attempts(value)
         case other:
-            raise Malformed(f"an agent does not say {other!r:.60}")
+            raise Unknown(f"an agent does not say {other!r:.60}")
 
 
 def receive(link: socket.socket) -> bytes | None:
     """The next message's body, waited for; None when the other side is gone. Raises Malformed, OSError."""
-    head = _receive_exactly(link, _LENGTH.size)
-    return None if head is None else _receive_exactly(link, _length(head))
+    head = _receive_exactly(link, LENGTH.size)
+    return None if head is None else _receive_exactly(link, length_in(head))
 
 
-async def read(reader: asyncio.StreamReader) -> bytes | None:
-    """The next message's body; None when the other side is gone. Raises Malformed, OSError."""
-    try:
-        return await reader.readexactly(_length(await reader.readexactly(_LENGTH.size)))
-    except asyncio.IncompleteReadError:
-        return None
-
-
-def _length(head: bytes) -> int:
-    length: int = _LENGTH.unpack(head)[0]
+def length_in(head: bytes) -> int:
+    """How long the body is that follows. Raises Malformed."""
+    length: int = LENGTH.unpack(head)[0]
     if length > wire.LARGEST:
         raise Malformed(f"a message announces {length} bytes, more than {wire.LARGEST}")
     return length
@@ -197,7 +230,12 @@ def _receive_exactly(link: socket.socket, count: int) -> bytes | None:
     return bytes(found)
 
 
-def _encode(message: Request | Answer) -> Json:
+def as_json(message: Request | Answer) -> Json:
+    """A message as JSON."""
+    return _request(message) if isinstance(message, (Discover, Apply, Settled)) else _answer(message)
+
+
+def _request(message: Request) -> Json:
     match message:
         case Discover():
             return {"say": "discover", "number": message.number}
@@ -207,6 +245,10 @@ def _encode(message: Request | Answer) -> Json:
             return {"say": "apply", "number": message.number, "worked_out": worked_out, "desired": desired}
         case Settled():
             return {"say": "settled", "record": message.record}
+
+
+def _answer(message: Answer) -> Json:
+    match message:
         case Hosts():
             return {"say": "hosts", "number": message.number, "hosts": list(map(_encode_facts, message.hosts))}
         case Applied():
@@ -215,6 +257,9 @@ def _encode(message: Request | Answer) -> Json:
             return _encode_failed(message)
         case Happened():
             return _encode_happened(message)
+        case Attempts():
+            refused = [[wire.encode_time(r.at), r.source, r.protocol, r.port] for r in message.refused[:MOST_ATTEMPTS]]
+            return {"say": "attempts", "scope": message.scope, "refused": refused}
 
 
 def _encode_facts(host: HostFacts) -> Json:
@@ -283,3 +328,16 @@ def _happened(value: Json) -> Happened:
         why=wire.text(value.get("why")),
         record=wire.text(value.get("record")),
     )
+
+
+def _attempts(value: Json) -> Attempts:
+    listed = wire.items(value.get("refused"))
+    if len(listed) > MOST_ATTEMPTS:
+        raise Malformed(f"{len(listed)} attempts are more than {MOST_ATTEMPTS}")
+    return Attempts(wire.text(value.get("scope")), tuple(map(_refused, listed)))
+
+
+def _refused(value: object) -> Refused:
+    at, source, protocol, number = wire.exactly(4, value)
+    port = wire.port_key(["", number, protocol])
+    return Refused(wire.decode_time(at), wire.address(source), port.protocol, port.port)

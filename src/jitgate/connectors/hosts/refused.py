@@ -1,26 +1,12 @@
 """Who was turned away lately: so that a requester can be told "an attempt came from 198.51.100.9: move the grant?"."""
 
 import socket
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jitgate.connectors.hosts import observe
+from jitgate.connectors.hosts.messages import Refused
 from jitgate.connectors.hosts.nf_tables import Reader
 from jitgate.connectors.hosts.table import REFUSED, REFUSED_FOR_SECONDS, TABLE
-from jitgate.core.desired import Protocol
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Refused:
-    """The last attempt of one source on one protected port, at most ten minutes ago. `at` is UTC, to the second or so.
-
-    A hint, never evidence: under a flood some are missing, and a source address can be forged.
-    """
-
-    at: datetime
-    source: str
-    protocol: Protocol
-    port: int
 
 
 def read_refused(reader: Reader, wall: datetime) -> list[Refused]:

@@ -21,16 +21,18 @@ FILE, PID = "hosts.json", "pid"
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """`uuid`: the machine, for ever. `namespace`: None for the machine itself."""
+    """`uuid`: the machine, for ever. `namespace`: None for the machine itself. `joined_as`: the scope that a server
+    elsewhere gave it, "" for a host beside its server."""
 
     name: str
     uuid: str
     namespace: str | None = None
     always_allow: tuple[Prefix, ...] = ()
+    joined_as: str = ""
 
     @property
     def scope(self) -> str:
-        return f"host/{self.name}"
+        return self.joined_as or f"host/{self.name}"
 
     def directory(self, agent: Path) -> Path:
         """Where this host's part of what must outlive the agent is."""
@@ -83,7 +85,8 @@ def running_pid(agent: Path) -> int | None:
 
 
 def _host(told: dict[str, Any]) -> Host:
-    return Host(told["name"], told["uuid"], told["namespace"], tuple(map(canonical, told["always_allow"])))
+    always_allow = tuple(map(canonical, told["always_allow"]))
+    return Host(told["name"], told["uuid"], told["namespace"], always_allow, told.get("joined_as", ""))
 
 
 def _read_pid(path: Path) -> int | None:

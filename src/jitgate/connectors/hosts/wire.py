@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from jitgate.connectors.base import Capabilities, Connection, Report
+from jitgate.connectors.base import Capabilities, Connection, Proof, Report
 from jitgate.core.desired import AccessKey, Desired, PortKey, Protection, Protocol, SessionEnd
 from jitgate.core.prefixes import Prefix
 
@@ -92,6 +92,7 @@ def encode_report(report: Report) -> Json:
             machine: [c.address, list(c.mapped_ports.items())] for machine, c in report.connections.items()
         },
         "complete": report.complete,
+        "proof": None if report.proof is None else [report.proof.statement, report.proof.key, report.proof.signature],
     }
 
 
@@ -110,6 +111,7 @@ def decode_report(value: Json) -> Report:
         outranked=texts(value.get("outranked")),
         connections={text(m): _connection(c) for m, c in obj(value.get("connections")).items()},
         complete=flag(value.get("complete")),
+        proof=None if value.get("proof") is None else Proof(*map(text, exactly(3, value["proof"]))),
     )
 
 
@@ -191,6 +193,12 @@ def prefix(value: object) -> Prefix:
     return Prefix(spelt)
 
 
+def address(value: object) -> str:
+    """A single address in its canonical spelling."""
+    spelt = text(value)
+    return prefix(f"{spelt}/{128 if ':' in spelt else 32}").partition("/")[0]
+
+
 def _group(values: Mapping[AccessKey, Value], encode: Callable[[Value], object]) -> list[list[object]]:
     groups: dict[tuple[str, int, str], dict[str, object]] = {}
     for key, value in values.items():
@@ -202,30 +210,31 @@ def _ungroup(value: object, decode: Callable[[Any], Value]) -> dict[AccessKey, V
     found: dict[AccessKey, Value] = {}
     for group in items(value):
         machine, port, protocol, each = exactly(4, group)
-        target = _port([machine, port, protocol])
+        target = port_key([machine, port, protocol])
         for spelt, encoded in obj(each).items():
             key = AccessKey(target.machine, target.port, target.protocol, prefix(spelt))
             found[key] = decode(encoded)
     return found
 
 
-def _port(parts: Iterable[Any]) -> PortKey:
-    machine, port, protocol = parts
+def port_key(parts: Iterable[Any]) -> PortKey:
+    """Machine, port and protocol."""
+    machine, number, protocol = parts
     if not isinstance(protocol, str) or protocol not in _PROTOCOLS:
         raise Malformed(f"{protocol!r:.60} is not a protocol")
-    return PortKey(text(machine), whole(port, 65535), _PROTOCOLS[protocol])
+    return PortKey(text(machine), whole(number, 65535), _PROTOCOLS[protocol])
 
 
 def _protection(value: object) -> tuple[PortKey, Protection]:
-    *port, session, force = exactly(5, value)
+    *target, session, force = exactly(5, value)
     if session not in ("keep", "end"):
         raise Malformed(f"{session!r:.60} is not what becomes of a session")
-    return _port(port), Protection(SessionEnd(session), flag(force))
+    return port_key(target), Protection(SessionEnd(session), flag(force))
 
 
 def _state(value: object) -> tuple[PortKey, str]:
-    *port, why = exactly(4, value)
-    return _port(port), text(why)
+    *target, why = exactly(4, value)
+    return port_key(target), text(why)
 
 
 def _connection(value: object) -> Connection:

@@ -11,6 +11,7 @@ from jitgate.web.api import (
     grants,
     groups,
     guardrails,
+    hosts,
     machines,
     plans,
     policies,
@@ -25,6 +26,7 @@ router = APIRouter(prefix="/api/v1")
 for family in (
     whoami,
     machines,
+    hosts,
     requests,
     approvals,
     grants,

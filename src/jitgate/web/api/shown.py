@@ -21,6 +21,13 @@ class Connection(Shown):
     port: int
 
 
+class ShownAttempt(Shown):
+    """A source that was turned away at a port that is open for others. A hint: a source can be forged."""
+
+    source: str
+    time_utc: datetime
+
+
 class ShownGrant(Shown):
     """One port of one machine out of a request, with its own state and end."""
 
@@ -47,6 +54,8 @@ class ShownGrant(Shown):
     wait_until_utc: datetime | None = Field(description="Until when it waits for approval.")
     closed_time_utc: datetime | None
     successor: str | None = Field(description="The grant of a newer request that takes this one's place.")
+    verified: bool = Field(description="False: its host has been silent, so whether it is open or shut is not known.")
+    attempts: list[ShownAttempt] = Field(description="Sources that were turned away at this port in the last minutes.")
 
 
 class ShownRequest(Shown):
@@ -101,6 +110,7 @@ class ShownMachine(Shown):
     outranked: list[str] = Field(description="Rules of others that bypass or block jitgate's.")
     error: str
     verified_time_utc: datetime | None = Field(description="When its firewall was last known to stand so.")
+    verified: bool = Field(description="False: its host has been silent, so how its ports stand now is not known.")
 
 
 def grant(view: GrantView) -> ShownGrant:
@@ -130,6 +140,8 @@ def grant(view: GrantView) -> ShownGrant:
         wait_until_utc=it.wait_until,
         closed_time_utc=it.closed_at,
         successor=it.successor,
+        verified=not view.unverified,
+        attempts=[ShownAttempt(source=each.source, time_utc=each.at) for each in view.attempts],
     )
 
 
@@ -169,6 +181,7 @@ def machine(view: MachineView) -> ShownMachine:
         outranked=list(view.outranked),
         error=view.error,
         verified_time_utc=view.verified_at,
+        verified=not view.unverified,
     )
 
 

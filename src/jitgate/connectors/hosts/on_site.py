@@ -6,6 +6,7 @@ here; no other agent can begin meanwhile, because the lock that it waits for is 
 
 import contextlib
 import os
+import pwd
 import signal
 import time
 from collections.abc import Iterator
@@ -97,6 +98,13 @@ def status(agent: Path, host: Host, clock: Clock) -> Status:
     openings = tuple(Opening(each, until.end, until.deadline - now) for each, until in sorted(held.items()))
     ports = tuple((protocol, port, session) for (protocol, port), session in sorted(shape.ports.items()))
     return Status(host, pid, release, ports, openings)
+
+
+def who() -> str:
+    """Who is at the keyboard, as far as can be told: the user, and whoever became that user by sudo."""
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    behind = os.environ.get("SUDO_USER", "")
+    return f"{user} (sudo by {behind})" if behind else user
 
 
 def _agent_does(agent: Path, directory: Path) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from jitgate.connectors.hosts.on_site import Status
 from jitgate.core import prefixes
 from jitgate.core.desired import SessionEnd
-from jitgate.ops.hosts import Status
 
 
 def as_text(status: Status) -> Iterator[str]:

@@ -1,0 +1,70 @@
+"""Questions to agents: each has a number, goes to one of them, and is answered once, by that one."""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from jitgate.connectors.base import ConnectorError
+from jitgate.connectors.hosts.messages import Applied, Failed, Hosts
+
+Reply = Hosts | Applied | Failed
+Whom = object
+"""What tells one agent from another: compared by identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    whom: Whom
+    scope: str
+    answer: "asyncio.Future[Reply]"
+
+
+class Asking:
+    """The questions under way. For one event loop."""
+
+    def __init__(self) -> None:
+        # Not from 1: what answers a question of a former server must not pass for an answer to one of this.
+        self._numbers = itertools.count(secrets.randbits(48))
+        self._under_way: dict[int, _Question] = {}
+        self._given_up: dict[int, _Question] = {}
+
+    async def ask(self, whom: Whom, scope: str, say: Callable[[int], Awaitable[None]], patience: float) -> Reply:
+        """Have a question said, and wait for its answer. Raises TimeoutError, ConnectorError.
+
+        `scope`: what a late answer wakes; "" if nothing.
+        """
+        number = next(self._numbers)
+        question = _Question(whom, scope, asyncio.get_running_loop().create_future())
+        self._under_way[number] = question
+        try:
+            async with asyncio.timeout(patience):
+                await say(number)
+                return await question.answer
+        except TimeoutError:
+            if scope:
+                self._given_up[number] = question
+            raise
+        finally:
+            del self._under_way[number]
+
+    def hear(self, whom: Whom, reply: Reply) -> str:
+        """Take in an answer. The scope that it is about, if nobody waits for it any more; else ""."""
+        question = self._under_way.get(reply.number)
+        if question is not None and question.whom is whom:
+            if not question.answer.done():
+                question.answer.set_result(reply)
+            return ""
+        late = self._given_up.get(reply.number)
+        if late is None or late.whom is not whom:
+            return ""
+        del self._given_up[reply.number]
+        return late.scope
+
+    def fail(self, whom: Whom, reason: str) -> None:
+        """Whatever was asked of this one is not answered any more."""
+        self._given_up = {number: each for number, each in self._given_up.items() if each.whom is not whom}
+        for question in self._under_way.values():
+            if question.whom is whom and not question.answer.done():
+                question.answer.set_exception(ConnectorError(reason))

@@ -1,0 +1,230 @@
+"""Hosts elsewhere, as a connector: their agents dial out, and poll for what is asked of them."""
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from jitgate.clock import Clock
+from jitgate.connectors.base import ConnectorError, Done, Memory, Outcome, Pending, Plan, Report
+from jitgate.connectors.hosts import proofs
+from jitgate.connectors.hosts.asking import Asking
+from jitgate.connectors.hosts.connector import Listener
+from jitgate.connectors.hosts.line import Line, Member
+from jitgate.connectors.hosts.messages import (
+    Answer,
+    Applied,
+    Apply,
+    Attempts,
+    Failed,
+    Happened,
+    HostFacts,
+    Hosts,
+    Kind,
+    Settled,
+)
+from jitgate.connectors.hosts.polls import SILENT_SECONDS, Poll, Reply, Said
+from jitgate.connectors.steps import steps
+from jitgate.core.desired import Desired
+from jitgate.core.machine import Machine
+from jitgate.trust.signatures import Forged
+
+NAME = "fleet"
+PATIENCE_SECONDS = 5.0
+_KEYS_A_SECOND = 20_000
+_MOST_UNTOLD = 100
+_LARGEST_FACTS = 64 << 10
+_THEIRS = frozenset(Kind) - {Kind.CONNECTED, Kind.ANSWERED, Kind.DOUBLED}
+"""What an agent may say has happened; the rest is for the server to conclude."""
+
+_log = logging.getLogger(__name__)
+
+
+class Fleet:
+    """All hosts that have joined. For one event loop. `listener` is told what each says, in its order."""
+
+    name = NAME
+
+    def __init__(self, clock: Clock, listener: Listener, patience: float = PATIENCE_SECONDS) -> None:
+        self._clock = clock
+        self._listener = listener
+        self._patience = patience
+        self._asking = Asking()
+        self._lines: dict[str, Line] = {}
+        self._untold: dict[Line, deque[Happened | Attempts | HostFacts]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
+        self._heard: dict[str, datetime] = {}
+
+    # --- what agents do -------------------------------------------------------------------------------
+
+    def knows(self, member: Member, session: str) -> bool:
+        """Whether this is the session that the host's agent is in."""
+        line = self._lines.get(member.scope)
+        return line is not None and line.member == member and line.is_in(session)
+
+    async def poll(self, member: Member, poll: Poll, hold: float) -> Reply:
+        """Take in what an agent says, whose signature has been seen to be its own, and answer when there is something.
+
+        Raises Forged for a poll that came before.
+        """
+        received = self._clock.elapsed()
+        line = self._line(member)
+        line.heard_at = received
+        self._heard[member.uuid] = self._clock.wall()
+        if not line.is_in(poll.session):
+            return self._begin(line, poll, received)
+        for answer in line.hear(poll):
+            self._hear(line, answer)
+        heard = line.heard
+        said = await line.unheard(hold)
+        return Reply(member.uuid, poll.session, poll.nonce, heard, received, said)
+
+    def heard(self) -> Mapping[str, datetime]:
+        """Which hosts have polled since this was last asked, and when (UTC)."""
+        found, self._heard = self._heard, {}
+        return found
+
+    def forget(self, scope: str) -> None:
+        """A host is no longer a member."""
+        if (line := self._lines.pop(scope, None)) is not None:
+            self._asking.fail(line, "the host was removed")
+            line.begin()
+
+    # --- what the reconciler does ---------------------------------------------------------------------
+
+    async def discover(self) -> Sequence[Machine]:
+        """None: hosts are known because they joined, and tell of themselves."""
+        return ()
+
+    def plan(self, desired: Desired, memory: Memory) -> Plan:
+        """What it takes to make `desired` stand."""
+        del memory  # The agent knows for itself what stands.
+        return Plan(desired, steps(desired))
+
+    async def apply(self, plan: Plan) -> Outcome:
+        """Have the host's agent make it stand. Raises ConnectorError, GenerationBehind."""
+        # In this order: a moment lost between the two shortens the grants, and does not lengthen them.
+        worked_out = self._clock.elapsed()
+        desired = replace(plan.desired, at=max(plan.desired.at, self._clock.wall()))
+        line = self._speaking(desired.scope)
+        patience = self._patience + len(desired.access) / _KEYS_A_SECOND
+
+        async def say(number: int) -> None:
+            line.say(Apply(number, desired, worked_out))
+
+        try:
+            answer = await self._asking.ask(line, desired.scope, say, patience)
+        except TimeoutError:
+            return Pending(self._clock.wall() + timedelta(seconds=patience))
+        if isinstance(answer, Failed):
+            raise answer.error()
+        if not isinstance(answer, Applied) or answer.report.scope != desired.scope:
+            raise ConnectorError("the agent answered something else")
+        return Done(_proven(answer.report, line.member))
+
+    async def close(self) -> None:
+        """Let all polls end, and nothing more be passed on."""
+        for line in self._lines.values():
+            self._asking.fail(line, "the server is stopping")
+            line.begin()
+        for task in self._telling:
+            task.cancel()
+        await asyncio.gather(*self._telling, return_exceptions=True)
+
+    # --- lines ----------------------------------------------------------------------------------------
+
+    def _line(self, member: Member) -> Line:
+        line = self._lines.get(member.scope)
+        if line is None or line.member != member:
+            line = self._lines[member.scope] = Line(member)
+        return line
+
+    def _speaking(self, scope: str) -> Line:
+        line = self._lines.get(scope)
+        if line is None:
+            raise ConnectorError("the host's agent has not connected yet; what stands there ends at its deadline")
+        silent = self._clock.elapsed() - line.heard_at
+        if silent > SILENT_SECONDS:
+            raise ConnectorError(
+                f"the host's agent has been silent for {silent:.0f} s; what stands there ends at its deadline"
+            )
+        return line
+
+    def _begin(self, line: Line, poll: Poll, received: float) -> Reply:
+        now = self._clock.wall()
+        if poll.session and poll.session == line.former:
+            # Its session was taken from it by another agent that signs with the same key.
+            self._tell(line, Happened(Kind.DOUBLED, line.member.scope, "two agents use this host's key", now))
+        self._asking.fail(line, "the host's agent has connected anew; this is tried again")
+        line.begin()
+        self._tell(line, Happened(Kind.CONNECTED, line.member.scope, "the agent is connected", now))
+        return Reply(line.member.uuid, line.session, poll.nonce, 0, received, Said())
+
+    # --- listening ------------------------------------------------------------------------------------
+
+    def _hear(self, line: Line, answer: Answer) -> None:
+        if isinstance(answer, (Happened, Attempts)):
+            if _is_own(answer, line.member):
+                self._tell(line, answer)
+        elif isinstance(answer, Hosts) and answer.number == 0:
+            for facts in answer.hosts[:1]:
+                if len(json.dumps(dict(facts.facts))) <= _LARGEST_FACTS:
+                    self._tell(line, facts)
+        elif scope := self._asking.hear(line, answer):
+            late = "the agent answered after nobody waited any more"
+            self._tell(line, Happened(Kind.ANSWERED, scope, late, self._clock.wall()))
+
+    def _tell(self, line: Line, said: Happened | Attempts | HostFacts) -> None:
+        if (untold := self._untold.get(line)) is not None:
+            if len(untold) < _MOST_UNTOLD:
+                untold.append(said)
+            return
+        self._untold[line] = deque([said])
+        task = asyncio.create_task(self._tell_all(line))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell_all(self, line: Line) -> None:
+        untold = self._untold[line]
+        try:
+            while untold:
+                await self._pass_on(line, untold.popleft())
+        finally:
+            del self._untold[line]
+
+    async def _pass_on(self, line: Line, said: Happened | Attempts | HostFacts) -> None:
+        scope = line.member.scope
+        try:
+            if isinstance(said, HostFacts):
+                await self._listener.facts(scope, replace(said, uuid=line.member.uuid))
+            elif isinstance(said, Attempts):
+                await self._listener.attempts(said)
+            else:
+                await self._listener.happened(said)
+                if said.record:
+                    line.say(Settled(said.record))
+        except (ConnectorError, OSError) as error:
+            # What has a record is told again in the next session; the rest a sweep finds.
+            _log.warning("what %s told could not be passed on: %s", scope, error)
+
+
+def _is_own(said: Happened | Attempts, member: Member) -> bool:
+    """Whether it speaks of the host that says it, and of what an agent can know."""
+    if said.scope != member.scope:
+        return False
+    return isinstance(said, Attempts) or (
+        said.kind in _THEIRS and (not said.record or said.record.startswith(f"{member.uuid}:"))
+    )
+
+
+def _proven(report: Report, member: Member) -> Report:
+    """The report, with its proof only if that is one."""
+    try:
+        proofs.check(report, member.key)
+    except Forged as error:
+        _log.warning("%s: %s", member.scope, error)
+        return replace(report, proof=None)
+    return report

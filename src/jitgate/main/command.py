@@ -1,0 +1,24 @@
+"""The command root: what speaks to a server (`jitgate.cli`), and what works on this machine."""
+
+import typer
+
+from jitgate.cli import app, hosts
+from jitgate.ops.app import add_commands, host
+
+# What follows belongs to the agent's own command line.
+_PASSES_ON = {"allow_interspersed_args": False, "ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def run() -> None:
+    """The ``jitgate`` command."""
+    add_commands(app)
+    hosts.add_commands(host)
+    app.command("agent", context_settings=_PASSES_ON, add_help_option=False)(agent)
+    app()
+
+
+def agent(ctx: typer.Context) -> None:
+    """Join a server elsewhere and hold this host's firewall for it: join, run, status, release, protect."""
+    from jitgate.agent.command import run as run_agent
+
+    run_agent(ctx.args)

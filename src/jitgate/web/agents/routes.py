@@ -1,0 +1,163 @@
+"""The agents' routes. Whoever polls is known by a signature, whoever joins by a token; nobody here is a principal.
+
+::
+
+    POST /agents/v1/join         Authorization: Bearer TOKEN     Jitgate-Signature: of the body, by the new host's key
+    POST /agents/v1/poll         Authorization: Agent UUID SIGNATURE      Jitgate-Session: of a body above 64 KiB
+    GET  /agents/v1/keys         the key set, signed by the root key
+    GET  /agents/v1/authorities  what the server's TLS certificate is checked against; a new host compares its pin
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+from fastapi import FastAPI, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from jitgate.connectors.hosts import polls
+from jitgate.connectors.hosts.fleet import Fleet
+from jitgate.connectors.hosts.line import Member
+from jitgate.connectors.hosts.wire import LARGEST, Malformed
+from jitgate.core.errors import Invalid, TooLarge, Unauthenticated, Unavailable
+from jitgate.service import hosts
+from jitgate.service.hosts import Claim
+from jitgate.store.hosts import Host, Membership
+from jitgate.trust import signatures
+from jitgate.trust.keyset import Keyring
+from jitgate.trust.signatures import Forged
+from jitgate.web.agents.forms import JoinForm
+from jitgate.web.authentication import bearer
+from jitgate.web.dependencies import service_of
+from jitgate.web.errors import json_response
+
+PREFIX = "/agents/v1/"
+POLL, JOIN, KEYS, AUTHORITIES = (f"{PREFIX}{name}" for name in ("poll", "join", "keys", "authorities"))
+
+_LARGEST_OF_STRANGERS = 64 << 10
+_UNKNOWN = "This is not signed by a host that has joined. If it was removed, join again: jitgate agent join"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLink:
+    """What the routes answer with: the connector that polls reach, and the keys as of now."""
+
+    fleet: Fleet
+    keyring: Callable[[], Keyring]
+    authorities: Callable[[], str]
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add them to the application."""
+    for path, endpoint, method in (
+        (JOIN, join, "POST"),
+        (POLL, poll, "POST"),
+        (KEYS, keys, "GET"),
+        (AUTHORITIES, authorities, "GET"),
+    ):
+        app.add_api_route(path, endpoint, methods=[method], include_in_schema=False)
+
+
+async def join(request: Request) -> Response:
+    """Let a host join, or say that it has to wait for an administrator (202)."""
+    token = bearer(request.scope)
+    if not token:
+        raise Unauthenticated("A host joins by a join token: Authorization: Bearer TOKEN. Make one: jitgate host token")
+    body = await _body(request, _LARGEST_OF_STRANGERS)
+    form = _form(body)
+    try:
+        signatures.verify(form.public_key, polls.JOIN, body, request.headers.get("jitgate-signature", ""))
+    except Forged as error:
+        raise Invalid("publicKey", str(error), allowed="the key that the body is signed with") from None
+    claim = Claim(form.name, form.public_key, tuple(form.addresses), request.scope["state"]["address"])
+    host = await hosts.join(service_of(request), token, claim)
+    return json_response(_membership(host, link_of(request).keyring()), 200 if host.state is Membership.JOINED else 202)
+
+
+async def poll(request: Request) -> Response:
+    """Take in what a host says, and answer when there is something to say to it."""
+    # Thousands of hosts poll for ever; what comes of it has lines of its own.
+    request.scope["state"]["is_routine"] = True
+    uuid, signature = _signed_by(request)
+    host = await hosts.member(service_of(request), uuid)
+    if host is None:
+        raise Unauthenticated(_UNKNOWN)
+    link, member = link_of(request), Member(host.uuid, host.scope, host.public_key)
+    body = await _body(request, _largest(request, link, member))
+    try:
+        signatures.verify(member.key, polls.POLL, body, signature)
+        said = polls.decode_poll(body)
+        if said.host != member.uuid:
+            raise Forged("the poll speaks of another host")
+        reply = await link.fleet.poll(member, said, polls.HOLD_SECONDS)
+    except Forged:
+        raise Unauthenticated(_UNKNOWN) from None
+    except Malformed as error:
+        raise Invalid("body", str(error), allowed="a poll, as this version or an earlier one says it") from None
+    ring = link.keyring()
+    answer = polls.encode_reply(replace(reply, keys=ring.signed if said.epoch < ring.epoch else None))
+    signed = {"Jitgate-Signature": ring.controller.sign(polls.REPLY, answer)}
+    return Response(answer, headers=signed, media_type="application/json")
+
+
+async def keys(request: Request) -> Response:
+    """The key set: whoever pinned the root key needs no other proof of it."""
+    signed = link_of(request).keyring().signed
+    return json_response({"body": signed.body, "signature": signed.signature})
+
+
+async def authorities(request: Request) -> Response:
+    """The certificate authorities, PEM."""
+    return Response(link_of(request).authorities(), media_type="application/x-pem-file")
+
+
+def link_of(request: Request) -> AgentLink:
+    """The link that this application's agents reach. Raises Unavailable where none do."""
+    link = cast("AgentLink | None", request.app.state.agents)
+    if link is None:
+        raise Unavailable("Agents do not reach this server. Ask the one that they do reach.")
+    return link
+
+
+def _signed_by(request: Request) -> tuple[str, str]:
+    """The host that a call says it is by, and the signature."""
+    parts = request.headers.get("authorization", "").split(" ")
+    if len(parts) != 3 or parts[0].lower() != "agent":
+        raise Unauthenticated(_UNKNOWN)
+    return parts[1], parts[2]
+
+
+def _largest(request: Request, link: AgentLink, member: Member) -> int:
+    """How much is read before the signature can be checked: only the host and this server know the session's name."""
+    session = request.headers.get("jitgate-session", "")
+    return LARGEST if link.fleet.knows(member, session) else _LARGEST_OF_STRANGERS
+
+
+async def _body(request: Request, most: int) -> bytes:
+    found = bytearray()
+    async for piece in request.stream():
+        found += piece
+        if len(found) > most:
+            raise TooLarge("body", "the body is too large", allowed=f"at most {most} bytes")
+    return bytes(found)
+
+
+def _form(body: bytes) -> JoinForm:
+    try:
+        return JoinForm.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "body"
+        raise Invalid(field, str(first["msg"]), allowed="what `jitgate agent join` sends") from None
+
+
+def _membership(host: Host, ring: Keyring) -> dict[str, object]:
+    return {
+        "state": str(host.state),
+        "host": host.uuid,
+        "name": host.name,
+        "scope": host.scope,
+        "root": ring.root,
+        "keys": {"body": ring.signed.body, "signature": ring.signed.signature},
+    }
