@@ -1,5 +1,6 @@
 """Hosts elsewhere, as they are: a server in one namespace, agents as processes in others, TLS between them."""
 
+import base64
 import json
 import shutil
 import time
@@ -14,6 +15,7 @@ from tests.netns import ALICE4, ALICE6, BOB4, HOST4, Namespace, Network, echoes
 from tests.processes import Jitgate, until
 
 from jitgate.agent import membership
+from jitgate.trust import signatures
 
 pytestmark = pytest.mark.needs_root
 
@@ -113,8 +115,9 @@ def test_what_the_host_has_shut_it_has_signed(jitgate: Jitgate, web: Joined) -> 
     assert_closed(jitgate, grant, "userRequested")
     applied = jitgate.activity("Firewall/scopes/apply")
     proof = next(each["properties"]["proof"] for each in applied if each["outcome"] == "Succeeded")
-    assert proof["key"] == host(jitgate, "web-1")["publicKey"]
-    said = json.loads(proof["statement"])
+    signed = base64.b64decode(proof["signed"])
+    signatures.verify(host(jitgate, "web-1")["publicKey"], "host report", signed, proof["signature"])
+    said = json.loads(signed)
     assert said["scope"] == "fleet/jitgate/web-1"
     assert any(CAROL4 in key for key in said["shut"])
 

@@ -19,7 +19,7 @@ from jitgate.cli import documents, role_files
 from jitgate.cli.exits import Exit
 from jitgate.core import roles
 from jitgate.core.errors import Invalid, JitgateError
-from jitgate.ops.app import add_commands
+from jitgate.main.command import add_all
 from jitgate.service.base import Service
 from jitgate.web.agents import AgentLink
 from jitgate.web.api.policy_forms import PolicyForm
@@ -277,7 +277,7 @@ def jitgate_in(line: str) -> Iterator[list[str]]:
 def root() -> Any:
     """All commands, as `jitgate` has them. Not the applications themselves, which others use, too."""
     local = typer.Typer()
-    add_commands(local)
+    add_all(local)
     found = typer.main.get_command(cli.app)
     found.commands = {**found.commands, **typer.main.get_command(local).commands}  # type: ignore[attr-defined]
     return found

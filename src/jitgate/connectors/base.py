@@ -83,10 +83,12 @@ class Connection:
 class Proof:
     """What the keeper of a firewall has signed of its report: evidence that does not rest on trusting the server.
 
-    `statement` is JSON, word for word what was signed; `key` and `signature` are as in `jitgate.trust.signatures`.
+    `statement` is JSON, word for word what was signed; `purpose`, `key` and `signature` are as in
+    `jitgate.trust.signatures`.
     """
 
     statement: str
+    purpose: str
     key: str
     signature: str
 

@@ -49,7 +49,6 @@ FORCE_PROTECTION = "Jitgate.Access/machines/forceProtection/action"
 READ_CREDENTIAL = "Jitgate.Access/credentials/read"
 WRITE_CREDENTIAL = "Jitgate.Access/credentials/write"
 DELETE_CREDENTIAL = "Jitgate.Access/credentials/delete"
-JOIN_HOST = "Jitgate.Access/hosts/join/action"
 READ_CONNECTOR = "Jitgate.Access/connectors/read"
 WRITE_CONNECTOR = "Jitgate.Access/connectors/write"
 EXPORT_ACTIVITY = "Jitgate.Access/activity/export/action"
@@ -90,7 +89,9 @@ ACTIONS: Mapping[str, str] = {
     READ_GUARDRAIL: "see guardrails",
     WRITE_GUARDRAIL: "set guardrails; loosening one takes a second administrator",
     FORCE_PROTECTION: "protect a port although that cuts off somebody who is connected",
-    JOIN_HOST: "let a host join, and remove it",
+    JOIN_HOST: "make tokens by which hosts elsewhere join",
+    READ_HOST: "see hosts elsewhere, and those that wait to join",
+    WRITE_HOST: "let waiting hosts in, confirm their addresses, remove them",
     READ_CONNECTOR: "see connectors",
     WRITE_CONNECTOR: "add, change and remove connectors",
     EXPORT_ACTIVITY: "export the record",

@@ -11,10 +11,15 @@ _PASSES_ON = {"allow_interspersed_args": False, "ignore_unknown_options": True, 
 
 def run() -> None:
     """The ``jitgate`` command."""
-    add_commands(app)
-    hosts.add_commands(host)
-    app.command("agent", context_settings=_PASSES_ON, add_help_option=False)(agent)
+    add_all(app)
     app()
+
+
+def add_all(root: typer.Typer) -> None:
+    """Add to the commands that speak to a server those of this machine."""
+    add_commands(root)
+    hosts.add_commands(host)
+    root.command("agent", context_settings=_PASSES_ON, add_help_option=False)(agent)
 
 
 def agent(ctx: typer.Context) -> None:

@@ -1,11 +1,12 @@
 """The second half of a pass: what the firewall said becomes states, the record, and the next look."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from jitgate import audit
-from jitgate.audit import Event, Operation, Outcome
+from jitgate.audit import Event, Operation, Outcome, Proof
 from jitgate.connectors.base import Done, Pending, Report
 from jitgate.core import progress
 from jitgate.core.access import CloseReason, Grant, State
@@ -104,8 +105,8 @@ def _told(begun: Pass, report: Report) -> list[Event]:
     """The event that ends the one before the call, and what the firewall found changed behind our back."""
     events = []
     if begun.grants:
-        properties = {"standing": len(report.standing), **_proof(report)}
-        events.append(_event(begun, Operation.FIREWALL_APPLY, Outcome.SUCCEEDED, properties))
+        applied = _event(begun, Operation.FIREWALL_APPLY, Outcome.SUCCEEDED, {"standing": len(report.standing)})
+        events.append(replace(applied, proof=_proof(report)))
     if report.repaired:
         events.append(
             _event(begun, Operation.FIREWALL_REPAIR, Outcome.SUCCEEDED, {"repaired": list(report.repaired)[:100]})
@@ -113,17 +114,12 @@ def _told(begun: Pass, report: Report) -> list[Event]:
     return events
 
 
-def _proof(report: Report) -> dict[str, Any]:
+def _proof(report: Report) -> Proof | None:
     """What the host itself has signed of it, where it has a key."""
-    if report.proof is None:
-        return {}
-    return {
-        "proof": {
-            "statement": report.proof.statement,
-            "key": report.proof.key,
-            "signature": report.proof.signature,
-        }
-    }
+    told = report.proof
+    if told is None:
+        return None
+    return Proof(told.key, told.purpose, told.signature, told.statement.encode())
 
 
 def _finish(tx: Tx, begun: Pass, owner: str) -> None:

@@ -21,13 +21,13 @@ _MOST_NAMED = 15
 def sign(report: Report, key: SigningKey, at: datetime) -> Report:
     """The report with its proof. `at`: the host's time of day (UTC)."""
     statement = _statement(report, at.isoformat(timespec="milliseconds"))
-    return replace(report, proof=Proof(statement, key.public, key.sign(PURPOSE, statement.encode())))
+    return replace(report, proof=Proof(statement, PURPOSE, key.public, key.sign(PURPOSE, statement.encode())))
 
 
 def check(report: Report, public: str) -> None:
     """Raises Forged unless the report has a proof by this key that says the same as the report."""
     proof = report.proof
-    if proof is None or proof.key != public:
+    if proof is None or (proof.key, proof.purpose) != (public, PURPOSE):
         raise Forged("the report is not signed by the host")
     signatures.verify(proof.key, PURPOSE, proof.statement.encode(), proof.signature)
     try:

@@ -8,6 +8,7 @@ ends up in a firewall command.
 import json
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -92,7 +93,7 @@ def encode_report(report: Report) -> Json:
             machine: [c.address, list(c.mapped_ports.items())] for machine, c in report.connections.items()
         },
         "complete": report.complete,
-        "proof": None if report.proof is None else [report.proof.statement, report.proof.key, report.proof.signature],
+        "proof": None if report.proof is None else list(astuple(report.proof)),
     }
 
 
@@ -111,7 +112,7 @@ def decode_report(value: Json) -> Report:
         outranked=texts(value.get("outranked")),
         connections={text(m): _connection(c) for m, c in obj(value.get("connections")).items()},
         complete=flag(value.get("complete")),
-        proof=None if value.get("proof") is None else Proof(*map(text, exactly(3, value["proof"]))),
+        proof=None if value.get("proof") is None else Proof(*map(text, exactly(4, value["proof"]))),
     )
 
 
