@@ -143,7 +143,8 @@ class Scenery:
     def query(self, route: str) -> Mapping[str, str]:
         """What a route takes in its query."""
         if route.startswith("/api/"):
-            return {"machines": "7"} if route.endswith("/cost") else {}
+            wanted = {"/cost": {"machines": "7"}, "/who-could": {"at": "2030-01-01T00:00:00Z"}}
+            return wanted.get("/" + route.rpartition("/")[2], {})
         if "eventtypes" in route:
             return {"api-version": "2015-04-01", "$filter": "eventTimestamp ge '2030-01-01T00:00:00Z'"}
         return {"api-version": next((version for part, version in VERSIONS.items() if part in route), "2022-04-01")}
