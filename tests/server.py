@@ -29,6 +29,7 @@ from jitgate.connectors.memory import MemoryConnector
 from jitgate.core.machine import Machine, OperatingSystem
 from jitgate.core.prefixes import Network
 from jitgate.core.resource_id import machine_id
+from jitgate.identity.bearers import Bearers
 from jitgate.identity.bootstrap import OWNER_TOKEN, bootstrap
 from jitgate.identity.kinds import TOKEN
 from jitgate.main.hosts import HostEvents
@@ -56,6 +57,7 @@ class Server:
 
     `reconciles`  whether the firewall follows; if not, rows stay as the requests have left them
     `listen`      makes the socket that it accepts on
+    `bearers`     whose tokens are believed; else only its own
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Server:
         allowed_hosts: Collection[str] = HOSTS,
         reconciles: bool = True,
         listen: Callable[[], socket.socket] = lambda: socket.create_server(("127.0.0.1", 0)),
+        bearers: Bearers | None = None,
     ) -> None:
         self.directory = directory
         self.clock = clock or SystemClock()
@@ -74,6 +77,7 @@ class Server:
         self._allowed_hosts = allowed_hosts
         self._reconciles = reconciles
         self._open = listen
+        self._bearers = bearers or Bearers()
         self._thread = threading.Thread(target=self._run, name="jitgate-server", daemon=True)
         self._started = threading.Event()
         self._ended = threading.Event()
@@ -172,7 +176,8 @@ class Server:
 
     async def _set_up(self, store: Store) -> None:
         made = await bootstrap(store, self.directory, lambda _tx, _owner: None)
-        self.service = Service(store, self.clock, Settings(made.subscription, GROUP))
+        settings = Settings(made.subscription, GROUP)
+        self.service = Service(store, self.clock, settings, bearers=self._bearers)
         self.events = HostEvents(self.service)
         self.fleet = Fleet(self.clock, self.events)
         self.link = AgentLink(self.fleet, self._keyring, self.ca.read_text)

@@ -57,13 +57,16 @@ def test_the_file_of_the_first_start_shows_every_setting_with_its_default() -> N
     ]
     text = "\n".join(line for line in shown if line.startswith("[") or line.partition(" = ")[0].isidentifier())
     tables = tomllib.loads(text)
-    assert set(tables) == {"installation", "server", "access", "record", "store", "host", "notify", "gateway"}
-    for without in ('url = "postgresql', 'url = "https://jit.'):
+    assert set(tables) == {
+        *("installation", "server", "access", "record", "store", "sign_in", "host", "notify", "issuer", "gateway"),
+    }
+    for without in ('url = "postgresql', 'url = "https://jit.', "client_secret_file = "):
         text = text.replace(without, f"# {without}")
     settings = config.parse(text, "here")
     defaults = config.parse("", "here")
     assert settings.server == defaults.server
     assert settings.access == defaults.access
+    assert settings.sign_in == defaults.sign_in
 
 
 def test_everything_that_can_be_chosen_arrives() -> None:

@@ -16,7 +16,7 @@ from jitgate.clock import ManualClock
 from jitgate.store import activity, credentials
 from jitgate.trust import tokens
 from jitgate.web.app import create_app
-from jitgate.web.gate import DOORS, OPEN_PATHS, is_door
+from jitgate.web.gate import DOORS, OPEN_PATHS, PORTAL, is_door
 
 WHOAMI = "/api/v1/whoami"
 
@@ -31,7 +31,8 @@ def routes(server: Server) -> Iterator[tuple[str, str]]:
 
 
 def test_every_route_refuses_a_stranger(server: Server, stranger: httpx.Client) -> None:
-    found = [(method, path) for method, path in routes(server) if path not in OPEN_PATHS and not is_door(path)]
+    open_paths = {*OPEN_PATHS, *PORTAL}
+    found = [(method, path) for method, path in routes(server) if path not in open_paths and not is_door(path)]
     assert len(found) > 20
     for method, path in found:
         answer = stranger.request(method, path)
@@ -47,17 +48,27 @@ def test_what_is_open_to_strangers_is_harmless_and_read_only(server: Server, str
         assert server.subscription not in stranger.get(path).text
 
 
+def test_every_page_sends_a_stranger_to_the_sign_in_page(server: Server, stranger: httpx.Client) -> None:
+    pages = [(method, path) for method, path in routes(server) if path in PORTAL]
+    assert {path for _, path in pages} == set(PORTAL)
+    for method, path in pages:
+        for headers in ({}, {"Authorization": f"Bearer {server.token}"}, {"Cookie": f"__Host-jitgate={server.token}"}):
+            answer = stranger.request(method, path, headers=headers)
+            assert answer.status_code == 303, (method, path, headers)
+            assert answer.headers["Location"].startswith("/sign-in?next=")
+
+
 def test_the_doors_are_those_that_are_named_and_let_nobody_through_from_another_site(
     server: Server, stranger: httpx.Client
 ) -> None:
     doors = [(method, path) for method, path in routes(server) if is_door(path)]
     assert len({path for _, path in doors}) == len(DOORS)
-    before = server.rows("meta", "activity")
+    before = server.rows("meta", "activity", "credential")
     for method, path in doors:
         assert stranger.request(method, path, headers={"Origin": "https://attacker.example"}).status_code == 403
         assert stranger.request(method, path, headers={"Host": "attacker.example"}).status_code == 400
         assert stranger.request(method, path).status_code < 500
-    assert server.rows("meta", "activity") == before
+    assert server.rows("meta", "activity", "credential") == before
 
 
 def test_a_stranger_cannot_tell_which_paths_exist(stranger: httpx.Client) -> None:

@@ -83,6 +83,8 @@ class Operation(StrEnum):
     CREDENTIAL_CREATE = roles.WRITE_CREDENTIAL
     CREDENTIAL_REVOKE = roles.DELETE_CREDENTIAL
     NOTIFY_REFUSED = "Jitgate.Notify/messages/refused"
+    SIGN_IN = "Jitgate.Access/signIn/action"
+    SIGN_OUT = "Jitgate.Access/signOut/action"
     SIGN_IN_REFUSED = "Jitgate.Access/signIn/refused"
     OWNER_TOKEN_USED = "Jitgate.Access/signIn/ownerTokenUsed"  # noqa: S105
 

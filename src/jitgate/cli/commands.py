@@ -9,9 +9,11 @@ from jitgate.cli import activity, groups, guardrails, machines, plans, policies,
 from jitgate.cli.approvals import approve, deny, inbox, review, withdraw
 from jitgate.cli.freezes import freeze, freezes, thaw
 from jitgate.cli.grants import done, extend, ls, move, shorten
+from jitgate.cli.login import login, logout
 from jitgate.cli.machines import disable, enable
 from jitgate.cli.open import OpenCommand, open_ports
 from jitgate.cli.proxy import proxy
+from jitgate.cli.sign_in_link import sign_in_link
 from jitgate.cli.ssh import ssh
 from jitgate.cli.whoami import whoami
 from jitgate.cli.why import why
@@ -72,6 +74,9 @@ app.add_typer(principals.app, name="principal", rich_help_panel=IDENTITY)
 app.add_typer(groups.app, name="group", rich_help_panel=IDENTITY)
 app.add_typer(roles.app, name="role", rich_help_panel=IDENTITY)
 app.add_typer(tokens.app, name="token", rich_help_panel=IDENTITY)
+app.command(rich_help_panel=IDENTITY)(login)
+app.command(rich_help_panel=IDENTITY)(logout)
+app.command("sign-in-link", rich_help_panel=IDENTITY)(sign_in_link)
 app.add_typer(activity.app, name="activity", rich_help_panel=RECORD)
 app.add_typer(reports.app, name="audit", rich_help_panel=RECORD)
 policies.app.command("history")(reports.policy_history)

@@ -1,7 +1,8 @@
 """Where the server is, who is asking, and how the server proves itself.
 
-From JITGATE_URL, JITGATE_TOKEN and JITGATE_CA; or from what `jitgate serve` left in its data directory. A token
-goes only to the server that it belongs to: the one in a data directory never goes to the one in JITGATE_URL.
+From JITGATE_URL, JITGATE_TOKEN and JITGATE_CA; from what `jitgate login` has kept; or from what `jitgate serve` left in
+its data directory. A token goes only to the server that it belongs to: the one in a data directory never goes to the
+one in JITGATE_URL.
 """
 
 import ipaddress
@@ -38,7 +39,29 @@ def find_place(data_dir: Path | None, environ: Mapping[str, str]) -> Place:
     """
     if data_dir is None and environ.get("JITGATE_URL"):
         return _from_environment(environ)
+    if data_dir is None and not environ.get("JITGATE_DATA_DIR") and (login := read_kept(environ)) is not None:
+        return login
     return _from_directory(_find_directory(data_dir, environ), environ)
+
+
+def kept_file(environ: Mapping[str, str]) -> Path:
+    """Where `jitgate login` keeps what it got."""
+    below = environ.get("XDG_CONFIG_HOME")
+    return (Path(below) if below else Path.home() / ".config") / "jitgate" / "login.json"
+
+
+def read_kept(environ: Mapping[str, str]) -> Place | None:
+    """What `jitgate login` has kept; None if nothing is. Raises NotAllowed for what cannot be read, or others can."""
+    file = kept_file(environ)
+    try:
+        if file.stat().st_mode & 0o077:
+            raise NotAllowed(f"{file} can be read by others. Run `jitgate login` again, and revoke the old token.")
+        kept = json.loads(file.read_text("utf-8"))
+        return Place(check_url(kept["url"]), check_token(kept["token"]), Path(kept["ca"]) if kept["ca"] else None)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotAllowed(f"{file} does not hold a login ({error}). Run `jitgate login` again.") from None
 
 
 def check_url(url: str) -> str:

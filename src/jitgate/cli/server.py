@@ -32,6 +32,7 @@ _FAILURES: Mapping[int, type[Failure]] = {
     503: Unreachable,
     504: Unreachable,
 }
+_FORM = "application/x-www-form-urlencoded"
 REFUSED_CODE = "RequestRefused"
 
 
@@ -115,6 +116,30 @@ class Server:
         if response.is_redirect:
             raise Unreachable(f"{self.place.url} sends elsewhere. JITGATE_URL is the address of the server itself.")
         return _json(response) if response.content else None
+
+
+class Door:
+    """Where codes become tokens, asked by somebody who has no token yet. Close it, or use it in a `with` block."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        self._client = httpx.Client(base_url=place.url, timeout=timeout, **_ways(place, None))
+
+    def __enter__(self) -> "Door":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def post(self, path: str, form: Mapping[str, str]) -> Json:
+        """What a form answers, a refusal too: some of them mean to wait."""
+        with _explained(self._place):
+            response = self._client.post(path, data=dict(form), headers={"Content-Type": _FORM})
+        answer = _json(response)
+        if not isinstance(answer, dict) or isinstance(answer.get("error"), dict):
+            raise failure(response)
+        return answer
 
 
 def path(*parts: str) -> str:

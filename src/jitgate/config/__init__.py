@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from jitgate.config.gateways import Gateway, check_gateways, read_gateway
 from jitgate.config.table import (
@@ -16,6 +17,7 @@ from jitgate.config.table import (
     read_absolute_path,
     read_addresses,
     read_https,
+    read_issuer,
     read_longest_access,
     read_namespace,
     read_prefixes,
@@ -120,6 +122,36 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Issuer:
+    """Somebody whose signed tokens are believed: an OpenID Connect provider.
+
+    `audience`     None: tokens of programs are not taken
+    `client_id`    None: people do not sign in there
+    `client_secret_file`, `ca_file`  None: none
+    """
+
+    name: str
+    url: str
+    audience: str | None = None
+    client_id: str | None = None
+    client_secret_file: str | None = None
+    scopes: str = "openid profile email"
+    name_claim: str = "preferred_username"
+    groups_claim: str = "groups"
+    leeway: timedelta = timedelta(seconds=60)
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """How long people stay signed in: `session` in all, `idle` without doing anything, `command_line` after a login."""
+
+    session: timedelta = timedelta(hours=12)
+    idle: timedelta = timedelta(minutes=60)
+    command_line: timedelta = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole file."""
 
@@ -131,6 +163,8 @@ class Config:
     store: Store = field(default_factory=Store)
     notify: tuple[Notify, ...] = ()
     gateways: tuple[Gateway, ...] = ()
+    sign_in: SignIn = field(default_factory=SignIn)
+    issuers: tuple[Issuer, ...] = ()
 
 
 def read(path: Path, this_machine: str) -> Config:
@@ -165,11 +199,14 @@ def parse(text: str, this_machine: str) -> Config:
         store=_store(table.table("store")),
         notify=tuple(map(_notify, table.tables("notify"))),
         gateways=gateways,
+        sign_in=_sign_in(table.table("sign_in")),
+        issuers=tuple(map(_issuer, table.tables("issuer"))),
     )
     table.finish()
     _check_each_once(config.hosts)
     _check_names(config.notify)
     check_gateways(config.gateways, [host.name for host in config.hosts])
+    _check_issuers(config.issuers)
     return config
 
 
@@ -225,6 +262,49 @@ def _store(table: Table) -> Store:
     found = Store(url=table.take("url", None, read_text))
     table.finish()
     return found
+
+
+def _sign_in(table: Table) -> SignIn:
+    def hours(value: Any, path: str) -> int:
+        return read_whole(value, path, 1, 24 * 30)
+
+    found = SignIn(
+        session=timedelta(hours=table.take("session_hours", 12, hours)),
+        idle=timedelta(minutes=table.take("idle_minutes", 60, lambda value, path: read_whole(value, path, 5, 60 * 24))),
+        command_line=timedelta(hours=table.take("command_line_hours", 12, hours)),
+    )
+    table.finish()
+    return found
+
+
+def _issuer(table: Table) -> Issuer:
+    found = Issuer(
+        name=table.require("name", lambda value, path: check_name(read_text(value, path), path)),
+        url=table.require("url", read_issuer),
+        audience=table.take("audience", None, read_text),
+        client_id=table.take("client_id", None, read_text),
+        client_secret_file=table.take("client_secret_file", None, read_text),
+        scopes=table.take("scopes", "openid profile email", read_text),
+        name_claim=table.take("name_claim", "preferred_username", read_text),
+        groups_claim=table.take("groups_claim", "groups", read_text),
+        leeway=timedelta(seconds=table.take("leeway", 60, lambda value, path: read_whole(value, path, 0, 300))),
+        ca_file=table.take("ca_file", None, read_text),
+    )
+    table.finish()
+    return found
+
+
+def _check_issuers(issuers: tuple[Issuer, ...]) -> None:
+    """Two of one name could not be told apart, and a token of two audiences would be for nobody in particular."""
+    for index, issuer in enumerate(issuers):
+        path = f"issuer[{index}]"
+        if any(key(issuer.name) == key(other.name) or issuer.url == other.url for other in issuers[:index]):
+            raise Invalid(f"{path}.name", "this name or url stands there twice", allowed="each name and url once")
+        if issuer.audience is None and issuer.client_id is None:
+            raise Invalid(f"{path}.audience", "nobody could sign in by it", allowed="audience, client_id, or both")
+        if issuer.audience == issuer.client_id:
+            message = "an id token, which any web page of the client gets, would count as an access token"
+            raise Invalid(f"{path}.audience", message, allowed="another audience than client_id")
 
 
 def _host(table: Table) -> Host:

@@ -87,6 +87,15 @@ def read_text(value: Any, path: str) -> str:
     return value.strip()
 
 
+def read_issuer(value: Any, path: str) -> str:
+    """The URL of an OpenID Connect issuer, which has to prove itself wherever it is (Discovery, 3)."""
+    text = read_text(value, path)
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise Invalid(path, f"{text!r:.80} is not accepted", allowed='"https://HOST[:PORT][/PATH]"')
+    return text
+
+
 def read_namespace(value: Any, path: str) -> str:
     name = read_text(value, path)
     if not _NAMESPACE.fullmatch(name):

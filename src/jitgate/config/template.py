@@ -40,6 +40,22 @@ FIRST_TEXT = """\
 # Where the records are: the file jitgate.db beside this one, unless a URL is given.
 # url = "postgresql+psycopg://…"
 
+[sign_in]
+# How long people stay signed in, in all and without doing anything; and how long a `jitgate login` is good.
+# session_hours = 12
+# idle_minutes = 60
+# command_line_hours = 12
+
+# Whose signed tokens are believed: OpenID Connect providers such as Entra ID, Keycloak, Okta or Google.
+#
+# [[issuer]]
+# name = "keycloak"
+# url = "https://keycloak.example/realms/ops"    # as its tokens say it, to the letter
+# audience = "jitgate-api"          # programs: their tokens are for this audience
+# client_id = "jitgate"             # people: sign in there, as this client
+# client_secret_file = "/etc/jitgate/keycloak.secret"
+# groups_claim = "groups"
+
 # Who is told what happens: signed webhooks, or whatever Apprise knows (Slack, Teams, e-mail). Any number of them.
 #
 # [[notify]]

@@ -27,6 +27,7 @@ from jitgate.core import prefixes
 from jitgate.identity.bearers import Bearers
 from jitgate.identity.bootstrap import bootstrap
 from jitgate.identity.signing import Signer
+from jitgate.main import issuers
 from jitgate.main.hosts import HostEvents
 from jitgate.notify.message import Address
 from jitgate.notify.notifier import Notifier
@@ -35,7 +36,7 @@ from jitgate.ops import directory
 from jitgate.ops.directory import DataDirectory
 from jitgate.ops.supervisor import GATEWAY_LINK, LINK, READY
 from jitgate.reconcile import Reconciler
-from jitgate.service.base import Service, Settings
+from jitgate.service.base import Service, Settings, SignIn
 from jitgate.service.reminders import remind_for_ever
 from jitgate.store.activity import Entry
 from jitgate.store.database import Store, Tx
@@ -121,7 +122,7 @@ class House:
     async def _serve(self, control: socket.socket) -> None:
         installation = await bootstrap(self._store, self._directory.path, _owner_on_record)
         settings = self._service_settings(installation.subscription)
-        bearers = Bearers(Signer.ensure(self._directory.path))
+        bearers = Bearers(Signer.ensure(self._directory.path), issuers.trusted(self._settings.issuers, self._clock))
         service = Service(self._store, self._clock, settings, bearers=bearers)
         events, gateway_events = HostEvents(service), HostEvents(service, gateway.NAME)
         hosts = self._hosts(service.settings, events)
@@ -168,6 +169,7 @@ class House:
             remind_before=chosen.access.remind_before,
             public_url=chosen.server.url or "",
             link_key=links.ensure_key(self._directory.path),
+            sign_in=SignIn(chosen.sign_in.session, chosen.sign_in.idle, chosen.sign_in.command_line),
         )
 
     def _address(self, settings: Settings) -> Address:

@@ -9,8 +9,16 @@ from jitgate.core.prefixes import Prefix
 from jitgate.core.roles import Principal
 from jitgate.identity.attempts import Attempts
 from jitgate.identity.bearers import Bearers
-from jitgate.identity.signing import Signer
 from jitgate.store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """How long people stay signed in: `session` in all, `idle` without a call, `command_line` after a login there."""
+
+    session: timedelta = timedelta(hours=12)
+    idle: timedelta = timedelta(minutes=60)
+    command_line: timedelta = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class Settings:
     remind_before: timedelta = timedelta(minutes=10)
     public_url: str = ""
     link_key: bytes = field(default=b"", repr=False)
+    sign_in: SignIn = field(default_factory=SignIn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ class Service:
     clock: Clock
     settings: Settings
     attempts: Attempts = field(default_factory=Attempts)
-    bearers: Bearers = field(default_factory=lambda: Bearers(Signer.temporary()))
+    bearers: Bearers = field(default_factory=Bearers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ async def make_token(service: Service, asker: Asker, wanted: Wanted) -> Made:
     _check(wanted)
 
     def work(tx: Tx) -> Made:
-        _may_make(asker)
+        may_make(asker)
         return _make(tx, asker, _own_account(tx, asker), TOKEN, wanted)
 
     return await attempt(service, asker, Operation.CREDENTIAL_CREATE, asker.principal.name, work)
@@ -83,7 +83,7 @@ async def make_secret(service: Service, asker: Asker, name: str, wanted: Wanted)
 
     def work(tx: Tx) -> Made:
         require(asker, roles.WRITE_CREDENTIAL, "/")
-        _may_make(asker)
+        may_make(asker)
         account = _existing(tx, name)
         if account.kind != SERVICE:
             raise Invalid("principal", f"{account.name} is no service principal", allowed="a program, not a person")
@@ -147,7 +147,8 @@ def _check(wanted: Wanted) -> None:
         raise Invalid("life", "it would live too short or too long", allowed="5 minutes to 730 days")
 
 
-def _may_make(asker: Asker) -> None:
+def may_make(asker: Asker) -> None:
+    """Raise Forbidden where what is asked with must not make credentials."""
     if asker.principal.limit is not None or asker.is_lent:
         raise Forbidden(
             "A credential that is limited, or that was lent for minutes, makes no others. "

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from jitgate.core.errors import Unauthenticated
-from jitgate.core.prefixes import Prefix
 from jitgate.core.resource_id import key
 from jitgate.identity import credentials as proofs
 from jitgate.identity.attempts import by_address, by_principal
@@ -12,6 +11,7 @@ from jitgate.identity.credentials import Known, NotKnown
 from jitgate.identity.kinds import SECRET
 from jitgate.identity.signing import ACCESS, ACCESS_LIFE
 from jitgate.service.base import Service
+from jitgate.service.recognition import Caller
 from jitgate.service.refusals import refuse
 from jitgate.store import credentials
 from jitgate.store.database import Tx
@@ -26,14 +26,6 @@ class WrongClient(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__("The client or its secret is wrong, or no longer in force.")
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who knocks: from where, and what ties the record together."""
-
-    address: Prefix | None
-    correlation: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Credentials: what proves principals. What each kind means is for `jitgate.identity` to say."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy import delete as delete_from
@@ -46,6 +47,11 @@ def use(tx: Tx, id: str, address: str | None) -> None:
 def give(tx: Tx, id: str, principal: str) -> bool:
     """Let a credential that is nobody's prove a principal from now on. False: it is no longer to be had."""
     return tx.execute(_give, {"b_id": id, "b_principal": principal, "b_at": tx.now}).rowcount == 1
+
+
+def keep_facts(tx: Tx, id: str, facts: Mapping[str, Any]) -> None:
+    """Replace what a credential keeps beside its secret."""
+    tx.execute(_keep_facts, {"b_id": id, "b_facts": dict(facts)})
 
 
 def count(tx: Tx, kind: str) -> int:
@@ -94,6 +100,7 @@ _give = (
     )
     .values(principal=bindparam("b_principal"))
 )
+_keep_facts = update(credential).where(credential.c.id == bindparam("b_id")).values(facts=bindparam("b_facts"))
 _count = (
     select(func.count())
     .select_from(credential)

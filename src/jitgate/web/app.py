@@ -3,7 +3,7 @@
 ::
 
     Exchange ─> Gate ─> BodyLimit ─> routes: ARM (jitgate.web.arm), native (jitgate.web.api),
-                                   agents (jitgate.web.agents), /healthz, /docs
+                           portal (jitgate.web.portal), agents (jitgate.web.agents), /healthz, /docs
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ from jitgate import __version__
 from jitgate.core.errors import JitgateError
 from jitgate.core.prefixes import Network
 from jitgate.service.base import Service
-from jitgate.web import agents, api, arm, errors
+from jitgate.web import agents, api, arm, errors, portal
 from jitgate.web.agents import AgentLink
 from jitgate.web.dependencies import service_of
 from jitgate.web.docs import docs
@@ -46,6 +46,7 @@ def create_app(
     app.state.service = service
     arm.add_routes(app)
     app.include_router(api.router)
+    portal.add_routes(app)
     app.state.agents = link
     if link is not None:
         agents.add_routes(app)

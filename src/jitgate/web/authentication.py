@@ -2,22 +2,13 @@
 
 from starlette.types import Scope
 
-from jitgate.core.prefixes import Prefix
-from jitgate.identity.credentials import NotKnown
 from jitgate.service.base import Asker, Service
-from jitgate.service.refusals import refuse
+from jitgate.service.recognition import Caller, identify
 
 
-async def identify(service: Service, scope: Scope, address: Prefix | None, correlation: str) -> Asker:
+async def identify_bearer(service: Service, scope: Scope, caller: Caller) -> Asker:
     """Who asks. Raises NotKnown; what was sent in vain is put on record."""
-    sent = bearer(scope)
-    try:
-        known = await service.bearers.prove(service.store, sent, service.clock.wall(), address)
-    except NotKnown as error:
-        if sent:
-            await refuse(service, error, address, correlation)
-        raise
-    return Asker(known.principal, known.credential, address, correlation, known.is_lent)
+    return await identify(service, caller, bearer(scope))
 
 
 def bearer(scope: Scope) -> str:

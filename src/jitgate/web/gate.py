@@ -13,10 +13,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from jitgate.core.errors import JitgateError
 from jitgate.core.prefixes import Network
 from jitgate.service.base import Service
+from jitgate.service.recognition import Caller
+from jitgate.service.sessions import NotSignedIn
 from jitgate.web import agents
-from jitgate.web.authentication import identify
+from jitgate.web.authentication import identify_bearer
 from jitgate.web.caller import caller_address
 from jitgate.web.errors import error_response
+from jitgate.web.portal.session import identify_session, to_sign_in
 from jitgate.web.sites import check_host, check_site
 
 OPEN_PATHS = frozenset({"/healthz", "/openapi.json", "/docs", agents.KEYS, agents.AUTHORITIES})
@@ -27,10 +30,19 @@ DOORS = (
     "/{tenant}/v2.0/.well-known/openid-configuration",
     "/{tenant}/discovery/v2.0/keys",
     "/{tenant}/oauth2/v2.0/token",
+    "/sign-in",
+    "/sign-in/link",
+    "/sign-in/with/{provider}",
+    "/sign-in/callback",
+    "/login/device",
+    "/login/token",
 )
 """Where people and programs sign in, and what they have to know for it."""
 
-_DOORS = re.compile("|".join(re.escape(path).replace(r"\{tenant\}", "[^/]+") for path in DOORS), re.IGNORECASE)
+PORTAL = ("/", "/sign-out", "/device", "/authorize")
+"""What people see in a browser. Known by a cookie, which counts nowhere else."""
+
+_DOORS = re.compile("|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) for path in DOORS), re.IGNORECASE)
 
 
 def is_door(path: str) -> bool:
@@ -61,12 +73,20 @@ class Gate:
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             check_host(scope, self._hosts)
-            check_site(scope)
+            check_site(scope, is_page=scope["path"] in PORTAL or is_door(scope["path"]))
             state = scope["state"]
             state["address"] = caller_address(scope, self._trusted)
-            if not (is_door(scope["path"]) or scope["path"].startswith(agents.PREFIX)):
-                state["asker"] = await identify(self._service, scope, state["address"], state["correlation"])
+            await self._know(scope, Caller(state["address"], state["correlation"]))
+        except NotSignedIn:
+            await to_sign_in(scope)(scope, receive, send)
         except JitgateError as error:
             await error_response(error)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _know(self, scope: Scope, caller: Caller) -> None:
+        """Find out who asks: in the portal by a cookie, elsewhere by a bearer token, at a door not at all."""
+        if scope["path"] in PORTAL:
+            scope["state"]["asker"] = await identify_session(self._service, scope, caller)
+        elif not (is_door(scope["path"]) or scope["path"].startswith(agents.PREFIX)):
+            scope["state"]["asker"] = await identify_bearer(self._service, scope, caller)

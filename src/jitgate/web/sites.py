@@ -31,16 +31,26 @@ def check_host(scope: Scope, allowed: Collection[str]) -> None:
         raise Invalid("Host", f"this server is not known as {host[:100]!r}", allowed=would_do, code="InvalidHost")
 
 
-def check_site(scope: Scope) -> None:
-    """Refuse a call that a page of another site has made. Raises Forbidden."""
+def check_site(scope: Scope, *, is_page: bool = False) -> None:
+    """Refuse a call that a page of another site has made. `is_page`: somebody may come to it by a link from elsewhere,
+    as back from an identity provider; it is then only shown, and changes nothing. Raises Forbidden.
+    """
     own = f"https://{host_of(scope)}".encode("latin-1")
+    comes_by_link = is_page and scope["method"] == "GET" and _values(scope, b"sec-fetch-mode") == [b"navigate"]
     from_elsewhere = any(origin.lower() != own for origin in _values(scope, b"origin")) or any(
-        site not in _OWN_SITE for site in _values(scope, b"sec-fetch-site")
+        site not in _OWN_SITE and not comes_by_link for site in _values(scope, b"sec-fetch-site")
     )
     if from_elsewhere:
         raise Forbidden(
             "Calls from pages of other sites are refused. Call from a program, or from a page of this server."
         )
+
+
+def check_own_page(scope: Scope) -> None:
+    """Refuse a form that no page of this server has sent. Browsers say where a form comes from. Raises Forbidden."""
+    own = f"https://{host_of(scope)}".encode("latin-1")
+    if [origin.lower() for origin in _values(scope, b"origin")] != [own]:
+        raise Forbidden("This form is taken from this server's own pages only. Open the page and try again.")
 
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from jitgate.core import duration
 from jitgate.core.roles import Limit
-from jitgate.service import credentials
+from jitgate.service import credentials, sessions
 from jitgate.service.credentials import Held, Made, Wanted
 from jitgate.web.api.forms import Form, Listing, Shown, Text
 from jitgate.web.api.refusals import REFUSALS
@@ -91,6 +91,18 @@ async def list_tokens(
 async def revoke_token(id: Id, service: CurrentService, asker: CurrentAsker) -> None:
     """Make it useless at once; also if it was already."""
     await credentials.revoke_credential(service, asker, id)
+
+
+class SignInLink(Shown):
+    """A way to sign in in a browser. `path` is good once, for minutes; what is behind # is secret."""
+
+    path: str = Field(examples=["/sign-in#jg_…"])
+
+
+@router.post("/sign-in-links", summary="Make a sign-in link", status_code=201)
+async def make_link(service: CurrentService, asker: CurrentAsker) -> SignInLink:
+    """A link that signs you in in a browser, once."""
+    return SignInLink(path=f"/sign-in#{await sessions.make_link(service, asker)}")
 
 
 @router.post("/principals/{principal}/secrets", summary="Make a client secret", status_code=201)

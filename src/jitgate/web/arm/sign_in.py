@@ -7,12 +7,14 @@ from fastapi import FastAPI, Request, Response
 
 from jitgate.core.errors import Invalid, TooMany
 from jitgate.service import lending
-from jitgate.service.lending import Caller, WrongClient, tenant
+from jitgate.service.lending import WrongClient, tenant
+from jitgate.service.recognition import Caller
 from jitgate.web.arm.routing import AzureRoute
 from jitgate.web.body import StrictRoute
 from jitgate.web.dependencies import service_of
 from jitgate.web.errors import json_response
 from jitgate.web.form import read_form
+from jitgate.web.oauth import refusal
 from jitgate.web.sites import host_of
 
 Json = Mapping[str, Any]
@@ -20,7 +22,6 @@ Json = Mapping[str, Any]
 GRANT = "client_credentials"
 LONGEST_CLIENT = 260
 _COMMON = frozenset({"common", "organizations"})
-_MICROSOFTS_CODES = {"invalid_client": 7000215, "invalid_tenant": 90002, "unsupported_grant_type": 70003}
 
 
 def add_routes(app: FastAPI) -> None:
@@ -124,12 +125,6 @@ async def token(request: Request) -> Response:
         return refusal("temporarily_unavailable", error.message, 429, {"Retry-After": str(error.wait)})
     answer = {"token_type": "Bearer", "expires_in": lent.seconds, "ext_expires_in": lent.seconds}
     return json_response({**answer, "access_token": lent.token})
-
-
-def refusal(code: str, why: str, status: int = 400, headers: Mapping[str, str] | None = None) -> Response:
-    """A refusal as OAuth clients read it (RFC 6749, 5.2), with the number that Microsoft's look for."""
-    numbers = [_MICROSOFTS_CODES[code]] if code in _MICROSOFTS_CODES else []
-    return json_response({"error": code, "error_description": why, "error_codes": numbers}, status, headers)
 
 
 def _here(request: Request) -> str:
