@@ -13,10 +13,10 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -31,6 +31,9 @@ TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", ""})
 KEPT, RETRY, STALE = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
 LONGEST_ANSWER, MOST_KEYS, MOST_GROUPS, LONGEST_NAME = 512 * 1024, 100, 500, 200
 SECONDS = 5.0
+
+if TYPE_CHECKING:
+    import httpx
 
 Claims = Mapping[str, Any]
 
@@ -144,6 +147,8 @@ class Provider:
                 raise Unreachable(f"{self.issuer.name} cannot be asked for its keys")
 
     async def _try_to_fetch(self, now: float) -> None:
+        import httpx
+
         try:
             await self._fetch()
             self._fetched = now
@@ -183,8 +188,10 @@ class Issuers:
         return tuple(provider for provider in self.providers if provider.issuer.client_id)
 
 
-def client_of(issuer: Issuer) -> httpx.AsyncClient:
-    """A client for an issuer: follows nobody elsewhere, and waits for nobody long."""
+def client_of(issuer: Issuer) -> "httpx.AsyncClient":
+    """A client for an issuer: follows nobody elsewhere, and waits for nobody long. Loaded when first needed."""
+    import httpx
+
     return httpx.AsyncClient(verify=context_of(issuer), timeout=SECONDS, follow_redirects=False)
 
 
@@ -193,12 +200,12 @@ def context_of(issuer: Issuer) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=issuer.ca)
 
 
-async def get_json(client: httpx.AsyncClient, url: str) -> Any:
+async def get_json(client: "httpx.AsyncClient", url: str) -> Any:
     """What is at an https address, if it is JSON and not too much. Raises ValueError, httpx.HTTPError."""
     if not url.startswith("https://"):
         raise ValueError("not https")
     async with client.stream("GET", url) as response:
-        if response.status_code != httpx.codes.OK:
+        if response.status_code != HTTPStatus.OK:
             raise ValueError("not found")
         body = b""
         async for piece in response.aiter_bytes():

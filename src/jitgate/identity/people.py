@@ -5,14 +5,11 @@ that this server has signed, good for minutes and for this browser only.
 """
 
 import secrets
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-
-import httpx
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from jitgate.identity.credentials import NotKnown
 from jitgate.identity.issuers import SECONDS, Claimed, Issuer, Provider, context_of
@@ -66,21 +63,35 @@ async def finish(provider: Provider, way: Way, answer: Mapping[str, str], now: d
         raise NotKnown("the state is not the one that this browser began with")
     if "error" in answer or not 0 < len(answer.get("code", "")) <= LONGEST_CODE:
         raise NotKnown(f"{provider.issuer.name} has signed nobody in")
-    metadata = await provider.metadata()
-    try:
-        async with _client(provider.issuer, way) as client:
-            given: Mapping[str, Any] = await client.fetch_token(
-                metadata["token_endpoint"], code=answer["code"], code_verifier=way.verifier
-            )
-    except (OAuthError, httpx.HTTPError, ValueError) as error:
-        raise NotKnown(f"{provider.issuer.name} did not accept the code") from error
-    claims = await provider.read(str(given.get("id_token", "")), provider.issuer.client_id, now)
+    id_token = await _redeem(provider, way, answer["code"])
+    claims = await provider.read(id_token, provider.issuer.client_id, now)
     if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), way.nonce.encode()):
         raise NotKnown("the token was made for another sign-in")
     return provider.claimed(claims)
 
 
-def _client(issuer: Issuer, way: Way) -> AsyncOAuth2Client:
+async def _redeem(provider: Provider, way: Way, code: str) -> str:
+    """The id token that the provider gives for a code. Raises NotKnown."""
+    import httpx
+    from authlib.common.errors import AuthlibBaseError
+
+    metadata = await provider.metadata()
+    try:
+        async with _client(provider.issuer, way) as client:
+            given = await client.fetch_token(metadata["token_endpoint"], code=code, code_verifier=way.verifier)
+    except (AuthlibBaseError, httpx.HTTPError, ValueError) as error:
+        raise NotKnown(f"{provider.issuer.name} did not accept the code") from error
+    return str(given.get("id_token", ""))
+
+
+def _client(issuer: Issuer, way: Way) -> Any:
+    """Authlib's client. Loaded when somebody first signs in so: a server without a provider is the smaller for it."""
+    with warnings.catch_warnings():
+        # Authlib would rather have httpx's successor. Its filter is set when this module is loaded.
+        import authlib.deprecate
+
+        warnings.simplefilter("ignore", authlib.deprecate.AuthlibDeprecationWarning)
+        from authlib.integrations.httpx_client import AsyncOAuth2Client
     return AsyncOAuth2Client(
         issuer.client_id,
         issuer.client_secret or None,

@@ -25,7 +25,7 @@ from jitgate.connectors.hosts.connector import HostsConnector, Told
 from jitgate.connectors.hosts.fleet import Fleet
 from jitgate.core import prefixes
 from jitgate.identity.bearers import Bearers
-from jitgate.identity.bootstrap import bootstrap
+from jitgate.identity.bootstrap import OWNER_NAME, bootstrap
 from jitgate.identity.signing import Signer
 from jitgate.main import issuers
 from jitgate.main.hosts import HostEvents
@@ -34,8 +34,10 @@ from jitgate.notify.notifier import Notifier
 from jitgate.notify.receivers import Channel, Receiver, Webhook, apprise_channel, read_secret
 from jitgate.ops import directory
 from jitgate.ops.directory import DataDirectory
+from jitgate.ops.serve import url_of
 from jitgate.ops.supervisor import GATEWAY_LINK, LINK, READY
 from jitgate.reconcile import Reconciler
+from jitgate.service import sessions
 from jitgate.service.base import Service, Settings, SignIn
 from jitgate.service.reminders import remind_for_ever
 from jitgate.store.activity import Entry
@@ -43,6 +45,7 @@ from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Account
 from jitgate.trust import certificates, keyset, links, record_key
 from jitgate.trust.certificates import LOOPBACK, Certificates
+from jitgate.trust.files import write_private
 from jitgate.trust.keyset import Keyring
 from jitgate.web.agents import AgentLink
 from jitgate.web.app import create_app
@@ -124,6 +127,7 @@ class House:
         settings = self._service_settings(installation.subscription)
         bearers = Bearers(Signer.ensure(self._directory.path), issuers.trusted(self._settings.issuers, self._clock))
         service = Service(self._store, self._clock, settings, bearers=bearers)
+        await self._leave_link(service, is_new=installation.is_new)
         events, gateway_events = HostEvents(service), HostEvents(service, gateway.NAME)
         hosts = self._hosts(service.settings, events)
         gateways = self._gateways(service.settings, gateway_events)
@@ -158,6 +162,15 @@ class House:
         await hosts.close()
         await gateways.close()
         await fleet.close()
+
+    async def _leave_link(self, service: Service, *, is_new: bool) -> None:
+        """At the first start, a link by which whoever may read the data directory signs in in a browser."""
+        file = self._directory.sign_in
+        if not is_new:
+            file.unlink(missing_ok=True)
+            return
+        secret = await sessions.make_first_link(service, OWNER_NAME)
+        write_private(file, f"{url_of(self._listening)}/sign-in#{secret}\n".encode())
 
     def _service_settings(self, subscription: str) -> Settings:
         chosen = self._settings

@@ -6,7 +6,7 @@
     server.json         where the running server is           owner.token   the first principal's token
     agent/              what the agent keeps on each host     ca.pem …      certificates and keys
     lock                held while jitgate runs               replica       what this one is called among several
-    signing.key         signs the tokens that last minutes
+    signing.key         signs the tokens that last minutes    sign-in.url   a link for the owner's browser, good once
 """
 
 import errno
@@ -48,6 +48,10 @@ class DataDirectory:
     @property
     def server(self) -> Path:
         return self.path / "server.json"
+
+    @property
+    def sign_in(self) -> Path:
+        return self.path / "sign-in.url"
 
     @property
     def agent(self) -> Path:

@@ -286,6 +286,9 @@ def _announce(plan: Plan) -> None:
     try:
         write_public(plan.directory.server, json.dumps(where).encode() + b"\n")
         print(f"jitgate is ready at {plan.url}  data {plan.directory.path}", flush=True)
+        if plan.directory.sign_in.exists():
+            # Not the link itself: what this prints is kept in logs.
+            print(f"to sign in in a browser, open the link in {plan.directory.sign_in}", flush=True)
     except OSError as error:
         # A full disk, or nobody who listens. What serves goes on serving.
         _log.error("cannot say where the server is: %s", error)

@@ -18,11 +18,12 @@ from jitgate.service.base import Asker, Service
 from jitgate.service.credentials import may_make
 from jitgate.service.recognition import PERSON, Caller, recognise
 from jitgate.service.refusals import refuse
-from jitgate.store import credentials
+from jitgate.store import credentials, principals
 from jitgate.store.database import Tx
 from jitgate.trust import tokens
 
 LINK_LIFE = timedelta(minutes=15)
+FIRST_LINK_LIFE = timedelta(hours=1)
 KEPT = timedelta(days=1)
 """How long what has ended is kept, so that its late use is on record by name."""
 
@@ -54,6 +55,23 @@ async def make_link(service: Service, asker: Asker) -> str:
         return token.text
 
     return await attempt(service, asker, Operation.CREDENTIAL_CREATE, asker.principal.name, work)
+
+
+async def make_first_link(service: Service, name: str) -> str:
+    """A sign-in link's secret for a principal, made by jitgate itself at its start; "" if that one is disabled."""
+
+    def work(tx: Tx) -> str:
+        account = principals.find(tx, name)
+        if account is None or account.disabled_at is not None:
+            return ""
+        # One at a time: the file that held the one before is overwritten.
+        credentials.revoke_all(tx, account.uid, LINK)
+        token = proofs.make(tx, account.uid, New(LINK, "sign-in link of the start", FIRST_LINK_LIFE))
+        facts = {"kind": LINK, "credential": token.id, "of": account.uid}
+        audit.record(tx, [Event(Operation.CREDENTIAL_CREATE, Outcome.SUCCEEDED, account.name, properties=facts)])
+        return token.text
+
+    return await service.store.write(work)
 
 
 async def use_link(service: Service, caller: Caller, link: str) -> Session:

@@ -2,20 +2,29 @@
 
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_environment = Environment(
-    loader=FileSystemLoader(_TEMPLATES),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@cache
+def _environment() -> "Environment":
+    """Loaded with the first page: a server that nobody looks at is the smaller for it."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _source(file: str) -> str:
@@ -35,5 +44,5 @@ _POLICY = (
 
 def page(template: str, status: int = 200, *, forms_to: str = "'self'", **values: Any) -> HTMLResponse:
     """A page. `forms_to`: where its forms may lead, redirects included."""
-    text = _environment.get_template(template).render(style=STYLE, script=SCRIPT, **values)
+    text = _environment().get_template(template).render(style=STYLE, script=SCRIPT, **values)
     return HTMLResponse(text, status, {"Content-Security-Policy": _POLICY + forms_to})
