@@ -172,6 +172,20 @@ def test_what_stands_around_machines_is_there(az: Az) -> None:
     assert [each["state"] for each in az("account", "list", "--refresh")] == ["Enabled"]
 
 
+def test_plans_are_read_and_set(az: Az) -> None:
+    listed = {each["name"]: each for each in az("security", "pricing", "list")["value"]}
+    assert listed["VirtualMachines"]["pricingTier"] == "Standard"
+    assert az("security", "pricing", "show", "-n", "VirtualMachines")["subPlan"] == "P2"
+    az("security", "pricing", "create", "-n", "VirtualMachines", "--tier", "standard")
+
+
+def test_the_record_is_read_as_azures_activity_log(az: Az) -> None:
+    found = az("monitor", "activity-log", "list", "--offset", "1h")
+    assert {"caller", "operationName", "eventTimestamp", "status"} <= set(found[0])
+    in_group = az("monitor", "activity-log", "list", "--offset", "1h", "-g", GROUP)
+    assert "deploy" in {each["caller"] for each in in_group}
+
+
 def test_a_wrong_secret_does_not_sign_in(az: Az) -> None:
     wrong = ["-u", "deploy", "-p", az.secret[:-2] + "xx", "--tenant", tenant(az.server.service)]
     other = Az(az.namespace, {**az.environment, "AZURE_CONFIG_DIR": az.environment["HOME"] + "/other"}, az.server, "")

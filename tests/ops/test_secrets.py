@@ -71,7 +71,9 @@ def send_in_vain(browser: httpx.Client, secrets: dict[str, str]) -> None:
     for secret in secrets.values():
         wrong = secret[:-4] + "AAAA"
         for sent in (wrong, secret):
-            browser.get(f"/api/v1/machines/{sent}", params={"token": sent}, headers={"Authorization": f"Bearer {wrong}"})
+            browser.get(
+                f"/api/v1/machines/{sent}", params={"token": sent}, headers={"Authorization": f"Bearer {wrong}"}
+            )
             browser.get(f"/{sent}", headers={"Authorization": f"Basic {sent}"})
             browser.post("/sign-in/link", data={"link": wrong})
             form = {"grant_type": "client_credentials", "client_id": "deploy", "client_secret": wrong}

@@ -18,6 +18,11 @@ _ID_BYTES = 8
 _TOKEN = re.compile(rf"{PREFIX}_(?P<id>[0-9a-f]{{{2 * _ID_BYTES}}})_(?P<secret>[A-Za-z0-9_-]{{43}})")
 
 
+# Wherever one stands, and however much of it.
+_SECRET = re.compile(rf"({PREFIX}_[0-9a-f]{{{2 * _ID_BYTES}}}_)[A-Za-z0-9_-]+")
+_SIGNED = re.compile(r"(eyJ[A-Za-z0-9_-]{5})[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """A token in the clear, as its holder knows it. `secret` stays out of every printed form."""
@@ -45,6 +50,14 @@ def parse(text: str) -> Token | None:
     """A token as it was sent; None for what cannot be one."""
     found = _TOKEN.fullmatch(text) if len(text) <= LONGEST else None
     return None if found is None else Token(found["id"], found["secret"])
+
+
+def masked(text: str) -> str:
+    """A text for a log, without the secrets that somebody may have put where they do not belong.
+
+    Tokens of ours keep their id, by which they can be revoked; signed tokens of anybody lose all but their beginning.
+    """
+    return _SIGNED.sub(r"\1…", _SECRET.sub(r"\1…", text))
 
 
 def digest(secret: str) -> str:

@@ -10,6 +10,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jitgate.trust.tokens import masked
 from jitgate.web.errors import internal_error
 
 log = structlog.get_logger("jitgate.web")
@@ -61,8 +62,8 @@ class _One:
         self._state["correlation"] = self.correlation
         self._method = scope["method"]
         # As it was sent, still quoted: nothing in it can break a line of the log. Without the query, which may
-        # hold what nobody should read.
-        self.path = scope.get("raw_path", b"").decode("latin-1")
+        # hold what nobody should read; and a token in the path, where it does not belong, is no more to be read.
+        self.path = masked(scope.get("raw_path", b"").decode("latin-1"))
         self._send = send
         self._began = time.perf_counter()
 

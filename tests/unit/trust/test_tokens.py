@@ -63,3 +63,11 @@ def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
 def test_a_secret_shows_in_no_printed_form() -> None:
     token = Token("0123456789abcdef", "very-secret")
     assert "very-secret" not in f"{token!r} {token}"
+
+
+def test_what_is_masked_keeps_the_id_and_loses_the_secret() -> None:
+    token = tokens.make()
+    signed = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+    told = tokens.masked(f"/machines/{token.text}/{signed}?x")
+    assert told == f"/machines/jg_{token.id}_…/eyJhbGci…?x"
+    assert tokens.masked("/api/v1/machines/web-1.example.org") == "/api/v1/machines/web-1.example.org"
