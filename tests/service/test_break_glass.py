@@ -44,6 +44,8 @@ async def test_it_takes_a_right_of_its_own_and_a_reason_and_stays_within_the_pol
         await requests.request_access(house.service, bob, urgent())
     with pytest.raises(Refused, match="needs a reason"):
         await requests.request_access(house.service, house.alice, urgent(why=" "))
+    with pytest.raises(Refused, match="opens at once"):
+        await requests.request_access(house.service, house.alice, urgent(start=START + HOUR))
     with pytest.raises(Refused, match="not in the policy"):
         await requests.request_access(house.service, house.alice, urgent(ports=[3389]))
     assert await house.live() == []

@@ -108,6 +108,11 @@ async def test_who_is_frozen_thaws_nobody(house: House) -> None:
     assert list(await freezes.list_freezes(house.service, second)) == []
 
 
+async def test_nobody_freezes_themselves(house: House) -> None:
+    with pytest.raises(Forbidden, match="themselves"):
+        await freezes.freeze(house.service, house.alice, Target(person="ALICE"), "to see what happens")
+
+
 async def test_who_has_the_right_at_a_group_freezes_nothing_beyond(house: House) -> None:
     local = await house.add_asker("local", "Owner", GROUP)
     for target in (Target(scope="/"), Target(person="alice"), Target(scope=f"/subscriptions/{SUBSCRIPTION}")):

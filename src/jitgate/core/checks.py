@@ -169,7 +169,9 @@ def source_is_the_caller(q: Question) -> Reason | None:
 
 
 def start_is_near(q: Question) -> Reason | None:
-    """A scheduled start lies ahead, and not too far."""
+    """A scheduled start lies ahead, and not too far; an emergency is now."""
+    if q.ask.start is not None and q.ask.break_glass:
+        return Reason("StartNotAllowed", "startTimeUtc", "breaking the glass opens at once", "no start")
     if q.ask.start is None or q.now <= q.ask.start <= q.now + FARTHEST_START:
         return None
     return Reason(

@@ -53,6 +53,8 @@ class Notifier:
 
     async def tell(self, receiver: Receiver) -> bool:
         """Tell a receiver the next message. False: there is nothing to tell it now, or it did not take it."""
+        if not await self._store.read(lambda tx: _has_work(tx, receiver.name)):
+            return False
         cursor = await self._store.write(lambda tx: self._claim(tx, receiver.name))
         if cursor is None:
             return False
@@ -99,6 +101,12 @@ class Notifier:
             except Exception as error:  # noqa: BLE001 - the record stays, and is told later
                 _log.error("notifying failed; trying again", receiver=receiver.name, exc_info=error)
             await asyncio.sleep(LOOK_EVERY)
+
+
+def _has_work(tx: Tx, name: str) -> bool:
+    """Whether there is anything to write for a receiver: mostly there is not, and that costs no commit."""
+    cursor = cursors.get(tx, name)
+    return cursor is None or (cursor.due_at <= tx.now and bool(cursors.after(tx, cursor.sequence, 1)))
 
 
 def pause_after(attempts: int) -> timedelta:

@@ -40,6 +40,8 @@ async def list_waiting(
     """
 
     def work(tx: Tx) -> Page[WaitingView]:
+        if not asker.principal.scopes(roles.APPROVE):
+            return Page(())
         found: list[WaitingView] = []
         last = _read_token(after)
         while len(found) <= limit and (batch := approvals.waiting(tx, _SCAN, last)):

@@ -21,6 +21,7 @@ from jitgate.store.freezes import Kept
 
 MOST_LISTED = 1000
 _MOST_TOLD = 100
+_SHORTEST_PREFIX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ async def freeze(service: Service, asker: Asker, target: Target, why: str) -> Ke
     def work(tx: Tx) -> Kept:
         new = _freeze(tx, asker, target, why.strip())
         require(asker, roles.FREEZE, new.scope or EVERYTHING)
-        if any(one.freeze.key == new.key for one in freezes.list_all(tx, most=MOST_LISTED)):
+        if freezes.in_force(tx, new.key):
             raise Conflict("It is frozen already; `jitgate freezes` shows since when and why.")
         freezes.add(tx, new, asker.principal.uid)
         closed = close_all(tx, _open_under(tx, new), CloseReason.REVOKED, f"frozen: {new.why}")
@@ -89,6 +90,8 @@ def _freeze(tx: Tx, asker: Asker, target: Target, why: str) -> Freeze:
         account = principals.find(tx, target.person)
         if account is None:
             raise NotFound(f"There is nobody named {target.person[:100]!r}.")
+        if account.uid == asker.principal.uid:
+            raise Forbidden("Nobody freezes themselves: they could not thaw it. Another administrator can freeze you.")
         return Freeze(uuid4().hex, why, tx.now, person=account.uid)
     scope = readable(tx, asker, target.machine).id if target.machine is not None else target.scope
     return Freeze(uuid4().hex, why, tx.now, scope=(scope or EVERYTHING).rstrip("/") or EVERYTHING)
@@ -103,8 +106,8 @@ def _open_under(tx: Tx, new: Freeze) -> list[Grant]:
 def _find(tx: Tx, asker: Asker, uid: str) -> Kept:
     """A freeze by its uid or the beginning of it. Who may not thaw it is not told whether there is one."""
     wanted = uid.strip().lower()
-    found = [one for one in freezes.list_all(tx, most=MOST_LISTED, ended=True) if one.freeze.uid.startswith(wanted)]
-    if len(wanted) < 4 or len(found) != 1:
+    found = freezes.find(tx, wanted, 2) if wanted.isalnum() and len(wanted) >= _SHORTEST_PREFIX else []
+    if len(found) != 1:
         require(asker, roles.THAW, EVERYTHING)
         raise NotFound(f"There is no freeze {uid[:40]!r}, or it is the beginning of several.")
     return found[0]

@@ -11,7 +11,7 @@ from jitgate.audit import Event, Operation, Outcome
 from jitgate.core.access import State
 from jitgate.core.decide import NeedsApproval
 from jitgate.service.base import Service
-from jitgate.store import approvals, cursors, requests
+from jitgate.store import approvals, cursors, guardrails, requests
 from jitgate.store.database import Tx
 from jitgate.store.requests import Granted
 
@@ -81,6 +81,9 @@ def _ends_soon(given: Granted) -> Event:
 
 def _escalated(tx: Tx, since: datetime) -> list[Event]:
     """The requests of which others may decide a step since the last look."""
+    steps = (step for rail in guardrails.list_all(tx) for step in rail.limits.asked_steps)
+    if all(step.escalate_after is None for step in steps):
+        return []
     return [event for _, uid in approvals.waiting(tx, _MOST_WAITING) for event in _escalation(tx, uid, since)]
 
 

@@ -43,12 +43,22 @@ def over(tx: Tx, person: str, machine_ids: Iterable[str]) -> list[Freeze]:
     if len(few) <= _FEW:
         return [_freeze(row) for row in few]
     keys = [person_key(person), *keys_over(machine_ids)]
-    return [_freeze(row) for key in keys for row in tx.fetch(_by_key, {"key": key})]
+    return [freeze for key in keys for freeze in in_force(tx, key)]
 
 
 def of_person(tx: Tx, uid: str) -> list[Freeze]:
     """Those in force that concern a person."""
-    return [_freeze(row) for row in tx.fetch(_by_key, {"key": person_key(uid)})]
+    return in_force(tx, person_key(uid))
+
+
+def in_force(tx: Tx, key: str) -> list[Freeze]:
+    """Those in force of exactly this person or scope path, by `Freeze.key`."""
+    return [_freeze(row) for row in tx.fetch(_by_key, {"key": key})]
+
+
+def find(tx: Tx, uid_prefix: str, most: int) -> list[Kept]:
+    """Freezes, also those that are over, whose uid begins like this."""
+    return [_kept(row) for row in tx.execute(_find, {"low": uid_prefix, "high": uid_prefix + "~", "most": most})]
 
 
 def get(tx: Tx, uid: str) -> Kept | None:
@@ -94,6 +104,7 @@ _named = (
     .outerjoin(_person, _person.c.uid == freeze.c.person)
     .outerjoin(_thawer, _thawer.c.uid == freeze.c.thawed_by)
 )
+_find = _named.where(freeze.c.uid >= bindparam("low"), freeze.c.uid < bindparam("high")).limit(bindparam("most"))
 _get = _named.where(freeze.c.uid == bindparam("freeze_uid"))
 _list_ended = _named.order_by(freeze.c.at.desc(), freeze.c.uid).limit(bindparam("most"))
 _list = _named.where(_in_force).order_by(freeze.c.at.desc(), freeze.c.uid).limit(bindparam("most"))
