@@ -16,8 +16,8 @@ from bench.client import Connection, Target, source
 from bench.figures import percentile
 
 CLIENTS = 16
-_SPACE = 1 << 20
-"""How many addresses one round may use: far more than it will."""
+_SPACE = 1 << 18
+"""How many addresses one round may use: far more than it will, and enough for 64 rounds without one twice."""
 
 _WRK = """
 local counter = %d

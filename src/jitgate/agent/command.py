@@ -8,6 +8,7 @@
 """
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -37,6 +38,8 @@ from jitgate.trust.signatures import Forged
 
 STATE = Path("/var/lib/jitgate-agent")
 _CANNOT = 2
+_GARBAGE_AFTER = 20_000
+"""Objects that are made before garbage is looked for."""
 
 _log = logging.getLogger("jitgate.agent")
 
@@ -105,6 +108,8 @@ def _run(options: argparse.Namespace) -> None:
     # Until there are hosts to look at. They look at their orders when they begin.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     link = _polling(options.state) if options.fd is None else SocketLink(socket.socket(fileno=options.fd))
+    # There may be 100,000 keys, and hardly any garbage that only a search through all of them finds.
+    gc.set_threshold(_GARBAGE_AFTER)
     # Waits for a former agent to end: only one process can own a host's table.
     held = roster.hold_pid(options.state, wait=True)
     clock = SystemClock()
