@@ -1,6 +1,7 @@
 """One of everything that a route can name, and one good call for each route, to try every role against."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +9,9 @@ import httpx
 from tests.server import GROUP, Server
 
 from jitgate.core.roles import READER
+from jitgate.store import hosts
+from jitgate.store.database import Tx
+from jitgate.store.hosts import Host, Membership
 from jitgate.trust import tokens
 
 Json = dict[str, Any]
@@ -32,6 +36,7 @@ class Scenery:
             self.broken = self._ask(owner, "web-2", breakGlass=True, justification="fire")
             self._people(owner)
             self._guard(owner)
+            self._hosts(owner)
 
     # --- building -------------------------------------------------------------------------------------
 
@@ -65,6 +70,16 @@ class Scenery:
         _good(owner.put("/api/v1/guardrails/rail", json={"limits": {"maxDuration": "PT2H"}}))
         _good(owner.delete("/api/v1/guardrails/rail"))
         self.proposal = _good(owner.get("/api/v1/guardrails"))["proposals"][0]["id"]
+
+    def _hosts(self, owner: httpx.Client) -> None:
+        """A host that has joined and has new addresses since, and one that waits."""
+        for name in ("host-1", "host-2"):
+            self._write(partial(_add_host, name=name, token=_id(self.requester)))
+        _good(owner.post("/api/v1/hosts/host-1/approve"))
+        self._write(lambda tx: hosts.put_facts(tx, "uuid-of-host-1", {"addresses": ["10.1.1.2"]}))
+
+    def _write(self, work: Callable[[Tx], None]) -> None:
+        self.server.call(self.server.service.store.write(work))
 
     someone = ""
 
@@ -110,6 +125,7 @@ class Scenery:
             "freeze": self.freeze,
             "policy": self.policy.lstrip("/"),
             "guardrail": "rail",
+            "host": "host-1",
             "principal": "someone",
             "group": "ops",
             "role": "Own role",
@@ -133,6 +149,7 @@ class Scenery:
             "POST /api/v1/requests/{request}/approve": {"request": self.pending["id"]},
             "POST /api/v1/requests/{request}/deny": {"request": self.pending["id"]},
             "POST /api/v1/requests/{request}/withdraw": {"request": self.pending["id"]},
+            "POST /api/v1/hosts/{host}/approve": {"host": "host-2"},
             "POST /api/v1/requests/{request}/review": {"request": self.broken["id"]},
         }
 
@@ -143,8 +160,8 @@ class Scenery:
     def query(self, route: str) -> Mapping[str, str]:
         """What a route takes in its query."""
         if route.startswith("/api/"):
-            wanted = {"/cost": {"machines": "7"}, "/who-could": {"at": "2030-01-01T00:00:00Z"}}
-            return wanted.get("/" + route.rpartition("/")[2], {})
+            more = {"cost": {"machines": "7"}, "who-could": {"at": "2030-01-01T00:00:00Z"}}
+            return more.get(route.rpartition("/")[2], {})
         if "eventtypes" in route:
             return {"api-version": "2015-04-01", "$filter": "eventTimestamp ge '2030-01-01T00:00:00Z'"}
         return {"api-version": next((version for part, version in VERSIONS.items() if part in route), "2022-04-01")}
@@ -188,6 +205,7 @@ class Scenery:
             "PUT /api/v1/policies/{policy:path}": {"machines": [{"id": "web-1", "ports": rules}]},
             "PUT /api/v1/guardrails/{guardrail}": {"limits": {"maxDuration": "PT1H"}},
             "POST /api/v1/guardrails/{guardrail}/confirm": {"proposal": self.proposal},
+            "POST /api/v1/hosts/tokens": {},
             "POST /api/v1/principals": {"name": "newcomer"},
             "POST /api/v1/groups": {"name": "new group"},
             "PUT /api/v1/roles/{role}": ROLE,
@@ -195,6 +213,21 @@ class Scenery:
             "POST /api/v1/tokens": {"name": "mine"},
             "POST /api/v1/principals/{principal}/secrets": {"name": "its"},
         }
+
+
+def _add_host(tx: Tx, name: str, token: str) -> None:
+    waiting = Host(
+        uuid=f"uuid-of-{name}",
+        name=name,
+        resource_group=GROUP,
+        scope=f"host/{name}",
+        public_key=f"key of {name}",
+        state=Membership.WAITING,
+        token=token,
+        asked_at=tx.now,
+        facts={"addresses": ["10.1.1.1"]},
+    )
+    hosts.add(tx, waiting)
 
 
 def _good(answer: httpx.Response) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select, update
 
 from jitgate.core.resource_id import key
 from jitgate.core.roles import BUILT_IN_BY_ID, WRITE_ASSIGNMENT, Kind, Principal, Role
@@ -92,8 +92,8 @@ def list_assignments(
     above = ["/", *(path[:at] for at, letter in enumerate(path) if letter == "/" and at), *([path] if path else [])]
     places: list[ColumnElement[bool]] = [role_assignment.c.scope_key.in_(above)]
     if below:
-        # "0" follows "/": every path that goes on with a slash, and by the index.
-        places.append((role_assignment.c.scope_key > f"{path}/") & (role_assignment.c.scope_key < f"{path}0"))
+        # Not LIKE: an id may hold what it takes for a wildcard. Not by order either: a database may have its own.
+        places.append(func.substr(role_assignment.c.scope_key, 1, len(path) + 1) == f"{path}/")
     statement = select(role_assignment).where(or_(*places), role_assignment.c.uid > after)
     if holders is not None:
         statement = statement.where(role_assignment.c.principal.in_(list(holders)))

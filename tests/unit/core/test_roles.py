@@ -228,6 +228,11 @@ def test_reading_roles_read() -> None:
     assert not [(role.name, action) for role in readers for action in changing if role.allows(action)]
 
 
+def test_every_action_that_is_named_says_what_it_allows() -> None:
+    named = {value for name, value in vars(roles).items() if name.isupper() and isinstance(value, str)}
+    assert named == set(roles.ACTIONS)
+
+
 def test_built_in_roles_are_found_by_their_names() -> None:
     assert all(role.name == name for name, role in roles.BUILT_IN.items())
 
