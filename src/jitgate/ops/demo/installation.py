@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ import httpx
 
 from jitgate.core.errors import Unavailable
 from jitgate.ops.demo import traces
-from jitgate.ops.demo.network import Node
 from jitgate.ops.directory import DataDirectory
 
 _COMMAND = (sys.executable, "-P", "-c", "from jitgate.main import run; run()")
+_SERVER = "jitgate.main.server"
 _START_SECONDS = 60.0
 _ANSWER_SECONDS = 30.0
 _END_SECONDS = 5.0
@@ -29,14 +28,12 @@ _WORTH_TELLING_LINES = 20
 
 
 class Installation:
-    """Protects some machines, as soon as it is told to. `data`: its data directory."""
+    """Protects the machines in its settings, as soon as it is told to. `data`: its data directory."""
 
-    def __init__(self, directory: Path, machines: Sequence[Node]) -> None:
+    def __init__(self, directory: Path, settings: str) -> None:
         self.data = directory / "data"
         self.data.mkdir(mode=0o700)
-        # Exactly these, so that the machine that the demo runs on is none of them.
-        hosts = [f'[[host]]\nname = "{machine}"\nnamespace = "{machine.namespace}"\n' for machine in machines]
-        DataDirectory(self.data).settings.write_text("\n".join(hosts), "utf-8")
+        DataDirectory(self.data).settings.write_text(settings, "utf-8")
         self._log = directory / "log"
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("JITGATE_")}
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -106,6 +103,13 @@ class Installation:
                 raise Unavailable("a process of jitgate survives kill -9")
             time.sleep(0.005)
         return len(pids)
+
+    def kill_server(self) -> None:
+        """End the server with ``kill -9``. Raises Unavailable where there is none."""
+        pid = traces.running(self.data, _SERVER)
+        if pid is None:
+            raise Unavailable("there is no server to kill")
+        os.kill(pid, signal.SIGKILL)
 
     def _make_client(self) -> httpx.Client:
         where = json.loads(DataDirectory(self.data).server.read_text("utf-8"))

@@ -7,6 +7,7 @@ the network that it starts from is a new, empty one.
 import os
 import subprocess
 import sys
+from typing import NoReturn
 
 from jitgate.core.errors import Unavailable
 from jitgate.ops import privileges
@@ -18,23 +19,29 @@ UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--")
 
 
 def check_system() -> None:
-    """Raise Unavailable where there are no network namespaces at all."""
+    """Raise Unavailable where the demo cannot be."""
     if not sys.platform.startswith("linux"):
         raise Unavailable(
-            "The demo needs Linux: its machines are network namespaces, and their firewall is nftables. "
-            "Try it in a virtual machine with Linux."
+            "The demo needs Linux: its machines are network namespaces, or a socket with a filter of Linux's. "
+            "Try it in a virtual machine with Linux. The gateway itself runs here as well: docs/how-to/gateway.md."
         )
 
 
-def ensure(*, once: bool) -> None:
-    """Return with the rights that the demo needs; if need be as a new program, in a user namespace.
+def ensure(*, once: bool) -> str:
+    """Get the rights that a firewall needs; if need be as a new program, in a user namespace.
 
-    Raises Unavailable, and says what to do.
+    Returns "" with them, and why not where they are not to be had.
     """
     _find_system_programs()
     if privileges.held_capabilities().get("CapEff", 0) & _NEEDED == _NEEDED:
-        return
-    _check_user_namespaces()
+        return ""
+    why = _no_user_namespaces()
+    if not why:
+        _go_on_unshared(once=once)
+    return why
+
+
+def _go_on_unshared(*, once: bool) -> NoReturn:
     again = [sys.executable, "-P", "-m", "jitgate.ops.demo.unshared", *(["--once"] if once else [])]
     os.execvp(UNSHARE[0], [*UNSHARE, *again])  # noqa: S606  no shell is what is wanted
 
@@ -45,15 +52,10 @@ def _find_system_programs() -> None:
     os.environ["PATH"] = os.pathsep.join([*path, *(each for each in _SYSTEM_PROGRAMS if each not in path)])
 
 
-def _check_user_namespaces() -> None:
+def _no_user_namespaces() -> str:
+    """Why this system lets us make none; "" where it does."""
     try:
         tried = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False, timeout=20)
-        why = tried.stderr.strip() if tried.returncode else ""
     except OSError as error:
-        why = f"unshare: {error.strerror}"
-    if why:
-        raise Unavailable(
-            "The demo makes network namespaces and firewall rules. You may not, and this system lets you make no user "
-            f"namespace to do it in ({why}). Run it as root: sudo make demo. In a container, start that with "
-            "--privileged, or with the capabilities NET_ADMIN and SYS_ADMIN and no seccomp profile."
-        )
+        return f"unshare: {error.strerror}"
+    return (tried.stderr.strip() or "unshare fails") if tried.returncode else ""

@@ -3,17 +3,19 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from jitgate.clock import SystemClock
 from jitgate.connectors.base import ConnectorError
 from jitgate.core.errors import JitgateError
-from jitgate.ops.demo import invitation, rights, stage, traces
+from jitgate.ops.demo import gateway_story, invitation, loopback, rights, stage, traces
+from jitgate.ops.demo.gateway_story import GatewayStory
 from jitgate.ops.demo.screen import Screen
-from jitgate.ops.demo.stage import Stage
-from jitgate.ops.demo.story import Story
+from jitgate.ops.demo.story import Step, Story
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BROKEN = 1
@@ -28,35 +30,73 @@ class Ended(BaseException):
         self.number = number
 
 
-def run(*, once: bool, entered: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class Show:
+    """One way to tell it: what is made, and what is then said, played and left to try. `Any` is what `build` makes."""
+
+    title: str
+    setting_up: str
+    build: Callable[[], Any]
+    set_up: Callable[[Any], str]
+    steps: Callable[[Any], Sequence[Step]]
+    invite: Callable[[Any, bool], Iterator[str]]
+
+
+FIREWALLS = Show(
+    title="jitgate demo: two machines, a firewall each, and real TCP connections",
+    setting_up="network namespaces, listeners, jitgate serve",
+    build=stage.build,
+    set_up=lambda built: f"web-1 and db-1 let everybody in: {built.listeners.name} on port 22",
+    steps=lambda built: Story(built, SystemClock()).steps(),
+    invite=lambda built, entered: invitation.lines(built, entered=entered),
+)
+GATEWAY = Show(
+    title="jitgate demo: a machine behind a gateway, and real TCP connections",
+    setting_up="a machine on loopback, jitgate serve",
+    build=gateway_story.build,
+    set_up=lambda built: f"{loopback.NAME} listens at {loopback.MACHINE}:{built.machine.port}",
+    steps=lambda built: GatewayStory(built, SystemClock()).steps(),
+    invite=lambda built, _: invitation.gateway_lines(built),
+)
+_WITHOUT_RIGHTS = (
+    "You are not root, and this system lets you make no user namespace ({why}), so there will be no firewall. "
+    "With one: sudo make demo. In a container, start that with --privileged, or with the capabilities NET_ADMIN and "
+    "SYS_ADMIN and no seccomp profile."
+)
+
+
+def run(*, once: bool, entered: bool = False, gateway: bool = False) -> int:
     """Tell the story; then stay up until a signal, unless `once`. Returns an exit code: 0 if every step held.
 
-    `entered`: in a user namespace that was made for this. Raises Unavailable before anything is made.
+    `entered`: in a user namespace that was made for this. `gateway`: tell it with a gateway, which needs no rights, as
+    it is told too where there are none. Raises Unavailable before anything is made.
     """
     rights.check_system()
-    if not entered:
-        rights.ensure(once=once)
+    why = "" if entered or gateway else rights.ensure(once=once)
+    show = GATEWAY if gateway or why else FIREWALLS
     screen = Screen()
+    if why:
+        screen.say(_WITHOUT_RIGHTS.format(why=why), "yellow")
     try:
         with _removed_at_the_end(screen):
             traces.sweep()
-            built = _tell(screen)
+            built = _tell(screen, show)
             if built is not None and not once:
-                _stay_up(screen, built, entered=entered)
+                _stay_up(screen, show.invite(built, entered))
             return _BROKEN if built is None else 0
     except Ended as ended:
         return _SIGNALLED + ended.number
 
 
-def _tell(screen: Screen) -> Stage | None:
+def _tell(screen: Screen, show: Show) -> Any:
     """What the story was told on; None: a step did not hold."""
-    screen.say("jitgate demo: two machines, a firewall each, and real TCP connections", "bold")
+    screen.say(show.title, "bold")
     step = "set up"
     try:
-        with screen.doing("network namespaces, listeners, jitgate serve"):
-            built = stage.build()
-        screen.done(step, f"web-1 and db-1 let everybody in: {built.listeners.name} on port 22")
-        for each in Story(built, SystemClock()).steps():
+        with screen.doing(show.setting_up):
+            built = show.build()
+        screen.done(step, show.set_up(built))
+        for each in show.steps(built):
             step = each.name
             with screen.doing(each.doing) as update:
                 seen = each.act(update)
@@ -67,9 +107,9 @@ def _tell(screen: Screen) -> Stage | None:
     return built
 
 
-def _stay_up(screen: Screen, built: Stage, *, entered: bool) -> None:
+def _stay_up(screen: Screen, lines: Iterator[str]) -> None:
     """Until somebody wants it to end, which is how it should."""
-    for line in invitation.lines(built, entered=entered):
+    for line in lines:
         screen.say(line)
     with suppress(Ended):
         while True:

@@ -102,7 +102,7 @@ class Story:
             taken.append(self._exchange())
             update(f"line {len(taken)} is back after {taken[-1] * 1000:.1f} ms")
             time.sleep(0.02)
-        return f"alice on web-1 ({self._kind}): {len(taken)} lines there and back, {_median(taken) * 1000:.1f} ms each"
+        return f"alice on web-1 ({self._kind}): {len(taken)} lines there and back, {median(taken) * 1000:.1f} ms each"
 
     def _done(self, _: Update) -> str:
         assert self._session is not None
@@ -137,10 +137,10 @@ class Story:
         left = datetime.fromisoformat(self._grant["endTimeUtc"]) - self._clock.wall()
         port, session = self._watch(self._clock.elapsed() + left.total_seconds(), update)
         self._session.close()
-        for what, off in (("the port", port), ("the session", session)):
-            if not -MOST_EARLY_SECONDS <= off <= MOST_LATE_SECONDS:
-                raise Broken(f"{what} answered for the last time {_off(off)}")
-        return f"port shut {_off(port)}, {self._kind} session cut {_off(session)}"
+        for what, late in (("the port", port), ("the session", session)):
+            if not -MOST_EARLY_SECONDS <= late <= MOST_LATE_SECONDS:
+                raise Broken(f"{what} answered for the last time {off(late)}")
+        return f"port shut {off(port)}, {self._kind} session cut {off(session)}"
 
     def _restart(self, _: Update) -> str:
         self._stage.jitgate.launch()
@@ -157,11 +157,7 @@ class Story:
 
     def _activity(self, _: Update) -> str:
         """What the activity tells of web-1, oldest first."""
-        lines = self._stage.jitgate.call("GET", "/activity?limit=500")["items"]
-        told = [word for line in reversed(lines) if (word := _word(line))]
-        if tuple(told) != _EXPECTED_RECORD:
-            raise Broken(f"the activity tells another story: {', '.join(told)}")
-        return f"{len(lines)} lines: {', '.join(told)}"
+        return check_record(self._stage.jitgate.call("GET", "/activity?limit=500")["items"])
 
     @property
     def _kind(self) -> str:
@@ -216,13 +212,22 @@ def expect(answer: Answer, tried: Sequence[Attempt]) -> None:
             raise Broken(f"{each} is {got}")
 
 
-def _median(values: Sequence[float]) -> float:
+def median(values: Sequence[float]) -> float:
+    """The middle one."""
     return sorted(values)[len(values) // 2]
 
 
-def _off(seconds: float) -> str:
+def off(seconds: float) -> str:
     """How far a moment is from when it should have been."""
     return f"{abs(seconds) * 1000:.0f} ms {'late' if seconds > 0 else 'early'}"
+
+
+def check_record(lines: Sequence[Any]) -> str:
+    """What the activity tells, newest line first; Broken where that is another story."""
+    told = [word for line in reversed(lines) if (word := _word(line))]
+    if tuple(told) != _EXPECTED_RECORD:
+        raise Broken(f"the activity tells another story: {', '.join(told)}")
+    return f"{len(lines)} lines: {', '.join(told)}"
 
 
 def _word(line: Any) -> str:

@@ -62,6 +62,11 @@ def serving(directory: Path) -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _serves(entry, directory)]
 
 
+def running(directory: Path, module: str) -> int | None:
+    """The process of jitgate that runs that module and works on a data directory."""
+    return next((pid for pid in serving(directory) if module in _command_line(Path("/proc", str(pid)))), None)
+
+
 def _serves(process: Path, directory: Path) -> bool:
     words = _command_line(process)
     named = (Path(value) for option, value in pairwise(words) if option in _OPTIONS)
