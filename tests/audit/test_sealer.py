@@ -152,7 +152,7 @@ async def test_what_stands_by_an_older_jitgate_is_sealed_too(house: House) -> No
 
     def number(tx: Tx) -> None:
         entries = heads.unsealed(tx, 0, 100)
-        tx.execute(heads._number, [{"b_id": one.id, "b_sequence": at} for at, one in enumerate(entries, 1)])
+        tx.run(heads._number, [{"b_id": one.id, "b_sequence": at} for at, one in enumerate(entries, 1)])
 
     await house.store.write(number)
     await say(house, "c")

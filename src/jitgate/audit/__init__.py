@@ -8,7 +8,7 @@ readers that keep a cursor, and seals it under a signed head.
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -157,10 +157,11 @@ def refusal(error: JitgateError) -> Mapping[str, Any]:
     }
 
 
-def line(entry: Entry) -> bytes:
+def line(entry: Entry, sequence: int | None = None) -> bytes:
     """An event as it is sealed and exported: one line of ASCII JSON, without its newline.
 
-    Never changed: what was sealed in this form must be written in it for ever.
+    `sequence`: the one that it will have, where it has none yet. Never changed: what was sealed in this form must be
+    written in it for ever.
     """
     return encode(
         {
@@ -174,7 +175,7 @@ def line(entry: Entry) -> bytes:
             "principal": entry.principal,
             "properties": entry.properties,
             "resource": entry.resource,
-            "sequence": entry.sequence,
+            "sequence": sequence or entry.sequence,
             "timeUtc": moment(entry.at),
         }
     )
@@ -182,7 +183,7 @@ def line(entry: Entry) -> bytes:
 
 def leaves(entries: Iterable[Entry], first: int) -> list[bytes]:
     """The hashed leaves of a batch whose first event has, or will have, this sequence."""
-    return [merkle.leaf(line(replace(entry, sequence=first + at))) for at, entry in enumerate(entries)]
+    return [merkle.leaf(line(entry, first + at)) for at, entry in enumerate(entries)]
 
 
 def _row(tx: Tx, event: Event) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from jitgate.core.record import Head
 from jitgate.store.activity import Entry, Filter, conditions, entry
 from jitgate.store.database import Tx
+from jitgate.store.prepared import Prepared
 from jitgate.store.schema import activity, activity_head, head_delivery
 
 
@@ -33,7 +34,7 @@ def add(tx: Tx, sealed: Sealed, entries: Sequence[int]) -> None:
     values = {name: getattr(head, name) for name in Head.__slots__}
     tx.execute(_insert, {**values, "signature": sealed.signature})
     numbers = range(head.first, head.first + head.count)
-    tx.execute(_number, [{"b_id": entry, "b_sequence": number} for entry, number in zip(entries, numbers, strict=True)])
+    tx.run(_number, [{"b_id": entry, "b_sequence": number} for entry, number in zip(entries, numbers, strict=True)])
 
 
 def last(tx: Tx) -> Sealed | None:
@@ -55,8 +56,8 @@ def holding(tx: Tx, sequence: int) -> Sealed | None:
 
 def unsealed(tx: Tx, after: int, most: int) -> list[Entry]:
     """The next events to seal: those numbered `after` or later by an older jitgate, then the new ones."""
-    numbered = tx.execute(_numbered, {"after": after, "most": most}).all()
-    new = tx.execute(_new, {"most": most - len(numbered)}).all() if len(numbered) < most else []
+    numbered = tx.fetch(_numbered, {"after": after, "most": most})
+    new = tx.fetch(_new, {"most": most - len(numbered)}) if len(numbered) < most else []
     return [entry(row) for row in [*numbered, *new]]
 
 
@@ -123,18 +124,18 @@ _holding = (
     .order_by(activity_head.c.first.desc())
     .limit(1)
 )
-_number = (
+_number = Prepared(
     update(activity)
     .where(activity.c.id == bindparam("b_id"), activity.c.sequence.is_(None))
     .values(sequence=bindparam("b_sequence"))
 )
-_numbered = (
+_numbered = Prepared(
     select(activity)
     .where(activity.c.sequence > bindparam("after"))
     .order_by(activity.c.sequence)
     .limit(bindparam("most"))
 )
-_new = select(activity).where(activity.c.sequence.is_(None)).order_by(activity.c.id).limit(bindparam("most"))
+_new = Prepared(select(activity).where(activity.c.sequence.is_(None)).order_by(activity.c.id).limit(bindparam("most")))
 _events = (
     select(activity)
     .where(activity.c.sequence.between(bindparam("first"), bindparam("last")))
