@@ -73,6 +73,10 @@ def verify(
         list[Path] | None,
         typer.Option("--heads", help="Heads that were kept elsewhere: the file must agree with them."),
     ] = None,
+    host_key: Annotated[
+        list[Path] | None,
+        typer.Option("--host-key", help="Files of hosts' public keys: reports signed by any other are a fault."),
+    ] = None,
     part: Annotated[
         bool, typer.Option("--part", help="Let the file leave out events; those in it must prove their place.")
     ] = False,
@@ -81,7 +85,8 @@ def verify(
 ) -> None:
     """Check an export against its signed heads, without a server: is anything changed, missing, added or moved?"""
     with failures(output) as screen:
-        finding = sealed.verify(file, sealed.read_keys(key or [], data_dir), heads or [], part=part)
+        hosts = sealed.read_host_keys(host_key or [])
+        finding = sealed.verify(file, sealed.read_keys(key or [], data_dir), heads or [], part=part, hosts=hosts)
         if not screen.data(sealed.as_json(finding)):
             typer.echo(sealed.as_text(finding))
         sealed.check_sound(finding)

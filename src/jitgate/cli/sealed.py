@@ -18,6 +18,11 @@ from jitgate.trust.record_key import PUBLIC_FILE
 _STDIN = "-"
 
 
+def read_host_keys(files: Sequence[Path]) -> frozenset[str]:
+    """The keys of hosts to trust. Raises Usage, NotThere."""
+    return frozenset(key for file in files for key in _keys_in(file))
+
+
 def read_keys(files: Sequence[Path], data_dir: Path | None) -> frozenset[str]:
     """The public keys to trust: those in the files, else in the data directory. Raises Usage, NotThere."""
     found = {key for file in files or [_own_key(data_dir)] for key in _keys_in(file)}
@@ -26,11 +31,24 @@ def read_keys(files: Sequence[Path], data_dir: Path | None) -> frozenset[str]:
     return frozenset(found)
 
 
-def verify(file: str, keys: frozenset[str], kept: Sequence[Path], *, part: bool) -> Finding:
-    """What a sealed file was found to be. Raises NotThere, Usage."""
+def verify(
+    file: str, keys: frozenset[str], kept: Sequence[Path], *, part: bool, hosts: frozenset[str] = frozenset()
+) -> Finding:
+    """What a sealed file was found to be. `hosts`: keys of hosts; none: each is believed that it is its own.
+
+    Raises NotThere, Usage.
+    """
+
+    def is_signed_by_host(signer: str, purpose: str, signed: bytes, signature: str) -> bool:
+        is_known = not hosts or signer in hosts
+        return is_known and purpose.isascii() and signatures.is_signed(signer, purpose, signed, signature)
+
     known = {number: digest for one in kept for number, digest in _heads_in(one, keys)}
     with _opened(file) as lines:
-        return Verifier(lambda key, body, by: _is_signed(keys, key, body, by), known, part=part).verify(_lines(lines))
+        verifier = Verifier(
+            lambda key, body, by: _is_signed(keys, key, body, by), known, part=part, check_proof=is_signed_by_host
+        )
+        return verifier.verify(_lines(lines))
 
 
 def as_text(finding: Finding) -> str:
@@ -42,6 +60,10 @@ def as_text(finding: Finding) -> str:
     assert last is not None
     which = f"number {first.number} to {last.number}, the last one sealed at {last.at.isoformat()}"
     lines = [f"Sound: {finding.events} events under {finding.heads} signed heads, {which}."]
+    if finding.proofs:
+        lines.append(
+            f"{finding.proofs} of them hold a report that a host has signed itself, and each signature is right."
+        )
     if finding.expired:
         lines.append(f"Retention has deleted events up to sequence {finding.expired}; their heads are here.")
     if finding.left_out > finding.expired:
@@ -56,6 +78,7 @@ def as_json(finding: Finding) -> Json:
         "events": finding.events,
         "heads": finding.heads,
         "leftOut": finding.left_out,
+        "proofs": finding.proofs,
         "expiredThrough": finding.expired,
         "lastHead": None if finding.last is None else {"number": finding.last.number, "digest": finding.last.digest},
         "faults": [{"line": fault.line, "message": fault.what} for fault in finding.faults],

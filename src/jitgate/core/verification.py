@@ -9,6 +9,7 @@ The file is read line by line and may be of any length; what is kept in memory i
 Heads stand without a gap, up to the newest that was known when the file was written.
 """
 
+import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from typing import Any
 
 from jitgate.core import merkle
 from jitgate.core.record import MOST_EVENTS, NOTHING_BEFORE, Head, read_head
+
+CheckProof = Callable[[str, str, bytes, str], bool]
+"""Whether a host's key that is to be believed has signed these bytes: signer, purpose, bytes, signature."""
 
 Check = Callable[[str, bytes, str], bool]
 """Whether the holder of a trusted key (by its public half) has signed these bytes."""
@@ -43,6 +47,7 @@ class Finding:
     """What a file was found to be.
 
     `left_out`  how many events of batches in the file it leaves out, with proof that the others belong there
+    `proofs`    how many events hold something that a host has signed itself
     `expired`   events up to this sequence have been deleted by retention, as a sealed event of the file says
     """
 
@@ -52,6 +57,7 @@ class Finding:
     first: Head | None = None
     last: Head | None = None
     expired: int = 0
+    proofs: int = 0
     faults: list[Fault] = field(default_factory=list)
 
     @property
@@ -72,11 +78,20 @@ class Verifier:
     """Reads a file once, from its first line to its last.
 
     `known`  digests of heads that were kept elsewhere, by number: the file must hold them, or begin after them
+    `check_proof`  looks at what hosts have signed; None: nobody does
     `part`   whether the file may leave out events (of which it proves that what is there belongs there)
     """
 
-    def __init__(self, check: Check, known: Mapping[int, str] | None = None, *, part: bool = False) -> None:
+    def __init__(
+        self,
+        check: Check,
+        known: Mapping[int, str] | None = None,
+        *,
+        part: bool = False,
+        check_proof: CheckProof | None = None,
+    ) -> None:
         self._check = check
+        self._check_proof = check_proof
         self._known = known or {}
         self._part = part
         self._batch: list[_Leaf] = []
@@ -120,6 +135,17 @@ class Verifier:
         else:
             self._batch.append(_Leaf(sequence, merkle.leaf(line)))
             self._said_expired = max(self._said_expired, _expired_through(values))
+            self._read_proof(sequence, values)
+
+    def _read_proof(self, sequence: int, values: Mapping[str, Any]) -> None:
+        """What a host has signed stands for itself, whoever wrote the event around it."""
+        properties = values.get("properties")
+        if self._check_proof is None or not isinstance(properties, dict) or "proof" not in properties:
+            return
+        self.finding.proofs += 1
+        proof = _proof(properties["proof"])
+        if proof is None or not self._check_proof(*proof):
+            self._fault(f"the proof in event {sequence} is not signed by a host that you trust")
 
     def _read_path(self, values: Mapping[str, Any]) -> None:
         path = _hashes(values["path"])
@@ -237,6 +263,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name stands twice")
     return found
+
+
+def _proof(value: object) -> tuple[str, str, bytes, str] | None:
+    """Signer, purpose, bytes and signature; None for what is no proof."""
+    try:
+        signer, purpose, signed, signature = (value[name] for name in ("signer", "purpose", "signed", "signature"))  # type: ignore[index]
+        return (str(signer), str(purpose), base64.b64decode(signed, validate=True), str(signature))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _hashes(value: object) -> tuple[bytes, ...] | None:

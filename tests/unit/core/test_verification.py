@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jitgate.core import merkle
 from jitgate.core.record import NOTHING_BEFORE, PURPOSE, Head, encode, moment
-from jitgate.core.verification import EXPIRED, Finding, Verifier
+from jitgate.core.verification import EXPIRED, Finding, Verifier, read_sealed_head
 from jitgate.trust import signatures
 from jitgate.trust.signatures import SigningKey
 
@@ -235,3 +235,33 @@ def test_what_is_no_line_of_a_record_is_a_fault_and_no_crash(line: bytes) -> Non
 
 def test_an_empty_file_proves_nothing() -> None:
     assert not verify([]).is_sound
+
+
+@pytest.mark.parametrize(
+    ("change", "sound"),
+    [
+        ({}, True),
+        ({"signer": FOREIGN_KEY.public}, False),
+        ({"signed": "e30="}, False),
+        ({"signed": "?"}, False),
+        ({"signature": "A" * 86}, False),
+        ({"purpose": "another use"}, False),
+        ({"signer": None}, False),
+    ],
+)
+def test_what_a_host_has_signed_is_checked_beside_what_the_server_sealed(change: dict[str, Any], sound: bool) -> None:
+    """Sealed or not: a server that lies about a host is found out."""
+    host = signatures.make()
+    proof = {"signer": host.public, "purpose": "report", "signed": "Wzdd", "signature": host.sign("report", b"[7]")}
+    lines = sealed([1])
+    line = encode(event(1, properties={"proof": {**proof, **change}}))
+    head = replace(read(lines[-1]), root=merkle.root([merkle.leaf(line)]).hex())
+    verifier = Verifier(is_signed, check_proof=signatures.is_signed)
+    found = verifier.verify([line, head.line(KEY.sign(PURPOSE, head.body))])
+    assert (found.is_sound, found.proofs) == (sound, 1), found.faults
+
+
+def read(line: bytes) -> Head:
+    found = read_sealed_head(line)
+    assert found is not None
+    return found[0]
