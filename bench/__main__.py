@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import latency, machine, memory, packets, recovery, throughput
+from bench import gateway, latency, machine, memory, packets, recovery, throughput
 from bench.figures import Row, failed, table
 from bench.installation import Installation
 from bench.load import Rounds
 from bench.processes import BareServer
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("packets", "memory", "latency", "recovery", "throughput")
+PARTS = ("packets", "memory", "latency", "recovery", "throughput", "gateway")
 _SCRATCH = "/var/tmp"  # noqa: S108 - a disk, where /tmp may be memory; the directory in it is ours alone
 
 
@@ -55,9 +55,10 @@ class Bench:
         """Measure all parts. What cannot be measured becomes a row that says so."""
         self._with_both()
         self._part("throughput", self._throughput)
+        self._part("gateway", lambda: gateway.measure(self.size.seconds / 2, self.size.load_rounds))
 
     def _with_both(self) -> None:
-        if self._parts <= {"throughput"}:
+        if self._parts <= {"throughput", "gateway"}:
             return
         with contextlib.ExitStack() as opened:
             _say(f"starting two installations, one with {self.size.grants:,} live grants")
