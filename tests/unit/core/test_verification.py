@@ -42,13 +42,15 @@ def event(sequence: int, **other: Any) -> dict[str, Any]:
     return {**made, **other}
 
 
-def sealed(sizes: Sequence[int], key: SigningKey = KEY, shown: Sequence[int] | None = None) -> list[bytes]:
+def sealed(
+    sizes: Sequence[int], key: SigningKey = KEY, shown: Sequence[int] | None = None, caller: str = "alice"
+) -> list[bytes]:
     """A file of batches of these sizes. `shown`: only these sequences, with proofs; None: all."""
     lines: list[bytes] = []
     before: Head | None = None
     for number, size in enumerate(sizes, 1):
         first = before.last + 1 if before else 1
-        events = [encode(event(sequence)) for sequence in range(first, first + size)]
+        events = [encode(event(sequence, caller=caller)) for sequence in range(first, first + size)]
         leaves = [merkle.leaf(line) for line in events]
         for at, line in enumerate(events):
             if shown is None:
@@ -159,6 +161,14 @@ def test_a_record_that_was_written_anew_with_the_right_key_does_not_fit_heads_ke
     kept, anew = digests(sealed(sizes)), sealed(others)
     agree = all(digests(anew).get(number) == digest for number, digest in kept.items())
     assert verify(anew, known=kept).is_sound == agree
+
+
+@pytest.mark.parametrize("other", [sealed([2, 3], caller="bob"), sealed([4, 3])])
+def test_two_records_by_the_same_key_cannot_be_spliced(other: list[bytes]) -> None:
+    """The second batch of one after the first of another: genuine, and no record."""
+    first, second = sealed([2, 3])[:3], other[-4:]
+    found = verify([*first, *second])
+    assert "does not follow on head 1" in found.faults[0].what
 
 
 def test_a_record_by_another_key_is_not_believed() -> None:
