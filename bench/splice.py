@@ -1,4 +1,4 @@
-"""``python -m bench.splice PORT``: the least that a relay can be, splice(2) from socket to socket, a thread each way."""
+"""``python -m bench.splice PORT``: the least that a relay can be. splice(2) between sockets, a thread each way."""
 
 import os
 import socket

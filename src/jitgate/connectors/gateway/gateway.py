@@ -35,6 +35,8 @@ _EARLY_SECONDS = 0.01
 _LONGEST_WAIT = 1.0
 """The loop's clock stops while the machine sleeps; ours does not, so it is looked at this often."""
 
+_WARN_EVERY_SECONDS = 10.0
+
 _log = logging.getLogger("jitgate.gateway")
 
 OnNews = Callable[[str], None]
@@ -71,6 +73,7 @@ class Gateway:
         self._relays: defaultdict[PortKey, set[Relay]] = defaultdict(set)
         self._from: Counter[Prefix] = Counter()
         self.connections = 0
+        self._next_warning = 0.0
         self._waiting = Waiting()
         self._silent: dict[PortKey, str] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -236,7 +239,7 @@ class Gateway:
         if target not in self._doors or not self._mirror.covers(source, target, {}):
             return False
         if self.connections >= self._most or self._from[source] >= self.place.most_per_source:
-            _log.warning("%s: too many connections, %d from %s", self.place.name, self._from[source], source)
+            self._warn_of_too_many(source)
             return False
         relay = Relay(self._loop, client, source, self._waiting, partial(self._ended, target))
         self._relays[target].add(relay)
@@ -244,6 +247,12 @@ class Gateway:
         self.connections += 1
         relay.connect(self._targets[target.machine].address, target.port, partial(self._answers, target))
         return True
+
+    def _warn_of_too_many(self, source: Prefix) -> None:
+        """Now and then: who opens too many must not fill the log as well."""
+        if (now := self._clock.elapsed()) >= self._next_warning:
+            self._next_warning = now + _WARN_EVERY_SECONDS
+            _log.warning("%s: too many connections, %d from %s", self.place.name, self._from[source], source)
 
     def _ended(self, target: PortKey, relay: Relay, why: str) -> None:
         self._relays[target].discard(relay)
