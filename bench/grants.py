@@ -68,6 +68,7 @@ def _add(tx: Tx, wanted: Sequence[tuple[Prefix, int, Protocol]]) -> None:
             sources=(source,),
             session=SessionEnd.KEEP,
             state=State.OPENING,
+            asked_at=tx.now,
             since=tx.now,
             end=tx.now + _LASTING,
         )

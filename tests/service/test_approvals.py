@@ -364,3 +364,16 @@ async def test_asking_again_while_it_waits_is_another_request(house: House) -> N
     await house.settle()
     assert await state(house, asked) == (State.CLOSED, CloseReason.SUPERSEDED)
     assert (await requests.get_request(house.service, house.alice, again.uid)).grants[0].grant.state is State.OPEN
+
+
+async def test_two_requests_that_are_agreed_to_in_the_other_order_do_not_shut_each_other(house: House) -> None:
+    """Who asked twice and is agreed to twice has what the newer one says, and never nothing."""
+    first, dora, _ = await waiting(house)
+    await house.pass_time(MINUTE)
+    second = await house.ask("web-1", span=lasting("2h"))
+    await approvals.approve(house.service, dora, second.uid)
+    await approvals.approve(house.service, dora, first.uid)
+    await house.settle()
+    assert await state(house, first) == (State.CLOSED, CloseReason.SUPERSEDED)
+    assert await state(house, second) == (State.OPEN, None)
+    assert house.reaches("web-1")

@@ -60,7 +60,8 @@ class Rail:
 @dataclass
 class Promise:
     """A grant. `asked`: its place in the order of asking; `holds_until`: when its firewall must have shut it, at the
-    latest, on the clock that never steps."""
+    latest, on the clock that never steps; `held_end`: the end that this was worked out for. A firewall works it out
+    once for each end, so that a clock that is stepped changes nothing."""
 
     uid: str
     asked: int
@@ -74,9 +75,11 @@ class Promise:
     length: timedelta | None
     start: datetime | None
     wait_until: datetime | None
+    asked_at: datetime
     since: datetime
     successor: "Promise | None" = None
     holds_until: float = 0.0
+    held_end: datetime | None = None
     request: str = ""
     agreed: set[str] = field(default_factory=set)
     breaks_glass: bool = False
@@ -238,9 +241,9 @@ class Model:
     def moved(self, promise: Promise, spots: frozenset[str]) -> Promise:
         """The promise that takes this one's place for another source."""
         new = replace(promise, spots=spots, state=OPENING, successor=None, length=None, start=None, wait_until=None)
-        new.since = self.now
+        new.asked_at = new.since = self.now
         assert new.end is not None
-        new.holds_until = self._deadline(new.end)
+        new.holds_until, new.held_end = self._deadline(new.end), new.end
         return new
 
     def policies_changed(self) -> None:
@@ -282,8 +285,10 @@ class Model:
             for promise in replaced:
                 self.close(promise)
         for promise in self.promises:
-            live = promise.is_live and promise.end is not None
-            promise.holds_until = min(promise.holds_until, self._deadline(promise.end)) if live else 0.0  # type: ignore[arg-type]
+            if not promise.is_live or promise.end is None:
+                promise.holds_until = 0.0
+            elif promise.end != promise.held_end:
+                promise.holds_until, promise.held_end = self._deadline(promise.end), promise.end
 
     # --- parts of these -----------------------------------------------------------------------------
 
@@ -335,6 +340,7 @@ class Model:
             length=length,
             start=wish.start,
             wait_until=self.now + APPROVAL_WAIT if waits else None,
+            asked_at=self.now,
             since=self.now,
         )
 
@@ -350,10 +356,12 @@ class Model:
     def _begin(self, new: Promise) -> None:
         """It begins to open, and takes the place of what it covers of the same owner's."""
         assert new.end is not None
-        new.holds_until = self._deadline(new.end)
+        new.holds_until, new.held_end = self._deadline(new.end), new.end
         for old in self.promises:
             if (
                 old is not new
+                and new.successor is None
+                and old.asked_at <= new.asked_at
                 and (old.owner, old.machine, old.port) == (new.owner, new.machine, new.port)
                 and old.state in (PENDING, OPENING, OPEN)
                 and old.successor is None

@@ -175,6 +175,7 @@ class Terms:
 class Grant:
     """One port of one machine out of a request, with its own state and end.
 
+    `asked_at`  when it was asked for
     `since`     when it came into its state
     `end`       None while a duration has not begun to run
     `changed`   what is asked for is not yet known to stand
@@ -192,6 +193,7 @@ class Grant:
     sources: tuple[Prefix, ...]
     session: SessionEnd
     state: State
+    asked_at: datetime
     since: datetime
     end: datetime | None
     duration: Duration | None = None
@@ -219,12 +221,17 @@ class Grant:
 def supersedes(new: Grant, old: Grant) -> bool:
     """Whether a grant that opens takes the place of an older one.
 
-    Only for the same principal, machine and port, when it asks for at least the same protocols and
-    sources; the end does not matter. An older grant that waits for its own start, agreed to or not, is left alone.
+    Older is what was asked for earlier, whichever opens first. What is itself to be replaced takes nobody's place: two
+    that were agreed to in the other order would shut each other.
+
+    Only for the same principal, machine and port, when it asks for at least the same protocols and sources; the end
+    does not matter. An older grant that waits for its own start, agreed to or not, is left alone.
     """
     waits_for_approval = old.state is State.PENDING and old.start is None
     return (
         new.uid != old.uid
+        and new.successor is None
+        and old.asked_at <= new.asked_at
         and (new.principal, new.machine, new.port) == (old.principal, old.machine, old.port)
         and (old.state.is_live or waits_for_approval)
         and set(old.protocol.each) <= set(new.protocol.each)

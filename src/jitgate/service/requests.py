@@ -145,6 +145,7 @@ def make_grant(terms: Terms, state: State, request: str, asker: Asker, tx: Tx) -
         sources=terms.sources,
         session=terms.session,
         state=state,
+        asked_at=tx.now,
         since=tx.now,
         end=terms.span.end_from(tx.now) if opens_now else terms.span.end,
         duration=terms.span.duration,

@@ -31,6 +31,7 @@ _columns = (
     grants.c.sources,
     grants.c.session,
     grants.c.state,
+    grants.c.asked_at,
     grants.c.since,
     grants.c.end_at,
     grants.c.duration,
@@ -66,6 +67,7 @@ def from_row(row: Row[Any]) -> Grant:
         sources=tuple(Prefix(source) for source in row.sources),
         session=SessionEnd(row.session),
         state=State(row.state),
+        asked_at=row.asked_at,
         since=row.since,
         end=row.end_at,
         duration=duration.parse(row.duration, "duration") if row.duration else None,
@@ -88,7 +90,7 @@ def add(tx: Tx, new: Sequence[tuple[Grant, Mapping[str, Any]]]) -> None:
     """Add grants, each with the columns that the value does not carry (position, policy, principal, …)."""
     if not new:
         return
-    tx.run(_insert, [{**_values(grant), **more, "asked_at": tx.now} for grant, more in new])
+    tx.run(_insert, [{**_values(grant), **more} for grant, more in new])
     tx.run(_insert_key, [_key_values(key, grant.uid) for grant, _ in new for key in grant.keys()])
 
 
@@ -428,6 +430,7 @@ def _values(grant: Grant) -> dict[str, Any]:
         "session": str(grant.session),
         "previous_state": str(State.NEW),
         "state": str(grant.state),
+        "asked_at": grant.asked_at,
         "since": grant.since,
         "end_at": grant.end,
         "duration": grant.duration.text if grant.duration else None,

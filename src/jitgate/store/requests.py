@@ -54,7 +54,6 @@ _insert = Prepared(insert(request), [column.name for column in request.columns])
 
 _joined = select(
     *grant_rows.columns(),
-    grants.c.asked_at,
     grants.c.position,
     grants.c.policy,
     grants.c.machine_id,

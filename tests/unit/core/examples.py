@@ -86,6 +86,7 @@ def make_grant(state: State = State.OPENING, **other: Any) -> Grant:
         sources=(ALICE,),
         session=SessionEnd.KEEP,
         state=state,
+        asked_at=NOW,
         since=NOW,
         end=NOW + HOUR,
     )

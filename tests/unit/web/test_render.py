@@ -26,6 +26,7 @@ GRANT = Grant(
     sources=(Prefix("203.0.113.7/32"),),
     session=SessionEnd.KEEP,
     state=State.OPENING,
+    asked_at=NOW,
     since=NOW,
     end=NOW + HOUR,
 )
