@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0005"
+revision = "0003"
+down_revision = "0002"
 
 BUILT_IN = {
     "Owner": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
