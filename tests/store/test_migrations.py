@@ -138,9 +138,9 @@ def test_what_stood_before_the_history_is_its_beginning(
     module = migrations_upgrade.__globals__
     with monkeypatch.context() as at_that_time:
         up = module["command"].upgrade
-        at_that_time.setattr(module["command"], "upgrade", lambda config, _to: up(config, "0004"))
+        at_that_time.setattr(module["command"], "upgrade", lambda config, _to: up(config, "0003"))
         at_that_time.setitem(module, "differences", lambda _connection: [])
-        at_that_time.setitem(module, "head", lambda: "0004")
+        at_that_time.setitem(module, "head", lambda: "0003")
         Store.open(url, clock).close()
     execute(url, "INSERT INTO principal VALUES ('u', 'ann', 'ann', 'user', 5, 9)")
     execute(url, "INSERT INTO principal VALUES ('g', 'ops', 'ops', 'group', 5, NULL)")
@@ -208,7 +208,7 @@ def test_roles_that_were_given_by_name_are_held_after_the_upgrade(
 ) -> None:
     module = migrations_upgrade.__globals__
     upgrade = module["command"].upgrade
-    monkeypatch.setattr(module["command"], "upgrade", lambda config, _head: upgrade(config, "0005"))
+    monkeypatch.setattr(module["command"], "upgrade", lambda config, _head: upgrade(config, "0002"))
     monkeypatch.setitem(module, "differences", lambda _connection: [])
     Store.open(url, clock).close()
     monkeypatch.undo()
