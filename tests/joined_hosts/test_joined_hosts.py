@@ -304,7 +304,7 @@ def test_a_token_serves_once_and_a_known_name_waits_for_an_administrator(
             until(lambda: [h for h in jitgate.call("GET", "/api/v1/hosts") if h["state"] == "waiting"], "nobody waits")
             stolen = thief.run("join", jitgate.url, "--token", token, "--ca-pin", pin, "--name", "other")
             assert stolen.returncode == 2
-            assert "used up" in stolen.stderr
+            assert "no join token that is in force" in stolen.stderr
             assert host(jitgate, "web-1")["uuid"] == former
             waiting = next(h for h in jitgate.call("GET", "/api/v1/hosts") if h["state"] == "waiting")
             removed = jitgate.run("host", "remove", waiting["uuid"])

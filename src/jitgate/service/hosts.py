@@ -9,14 +9,16 @@ from uuid import uuid4
 from jitgate import audit
 from jitgate.audit import Actor, Event, Operation, Outcome
 from jitgate.core import resource_id, roles
-from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound
 from jitgate.core.machine import Machine, OperatingSystem
 from jitgate.core.prefixes import Prefix
 from jitgate.identity import joining
+from jitgate.identity.credentials import NotKnown
 from jitgate.identity.joining import Invitation
 from jitgate.service import machines as machine_cases
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
+from jitgate.service.refusals import refuse
 from jitgate.store import attempts, hosts, machines, scopes
 from jitgate.store.attempts import Attempt
 from jitgate.store.database import Tx
@@ -149,33 +151,19 @@ async def confirm_addresses(service: Service, asker: Asker, name: str) -> HostVi
 # --- for hosts ----------------------------------------------------------------------------------------
 
 
-async def join(service: Service, token: str, claim: Claim) -> Host:
+async def join(service: Service, token: str, claim: Claim, correlation: str = "") -> Host:
     """Let a host join by a token: at once under a free name, else it waits for an administrator.
 
     Safe to repeat with the same token and key, also when the token is used up.
 
-    Raises Unauthenticated, Invalid, Conflict.
+    Raises NotKnown, Invalid, Conflict.
     """
     resource_id.check_name(claim.name, "name")
-
-    def work(tx: Tx) -> Host:
-        again = hosts.by_key(tx, claim.public_key)
-        if again is not None:
-            return _again(again, token)
-        invitation = joining.prove(tx, token)
-        group = invitation.allowed.resource_group
-        if not invitation.maker.may(roles.JOIN_HOST, _group(service, group)):
-            raise Unauthenticated("Who made this join token may not let hosts join any more. Ask for another.")
-        host = _claimed(tx, group, claim, invitation)
-        if not hosts.use_token(tx, host.token):
-            raise Unauthenticated("This join token is used up. Make another: jitgate host token")
-        hosts.add(tx, host)
-        if host.state is Membership.JOINED:
-            _take_up(tx, service, host)
-        audit.record(tx, [_joined(service, host, invitation, claim)])
-        return host
-
-    return await service.store.write(work)
+    try:
+        return await service.store.write(lambda tx: _join(tx, service, token, claim))
+    except NotKnown as error:
+        await refuse(service, error, claim.address, correlation)
+        raise
 
 
 async def member(service: Service, uuid: str) -> Host | None:
@@ -239,10 +227,28 @@ async def keep_heard(service: Service, heard: Mapping[str, datetime]) -> None:
 # --- below ----------------------------------------------------------------------------------------------
 
 
+def _join(tx: Tx, service: Service, token: str, claim: Claim) -> Host:
+    again = hosts.by_key(tx, claim.public_key)
+    if again is not None:
+        return _again(again, token)
+    invitation = joining.prove(tx, token)
+    group = invitation.allowed.resource_group
+    if not invitation.maker.may(roles.JOIN_HOST, _group(service, group)):
+        raise invitation.counts_no_more("who made the join token may not let hosts join any more")
+    host = _claimed(tx, group, claim, invitation)
+    if not hosts.use_token(tx, host.token):
+        raise invitation.counts_no_more("the join token is used up")
+    hosts.add(tx, host)
+    if host.state is Membership.JOINED:
+        _take_up(tx, service, host)
+    audit.record(tx, [_joined(service, host, invitation, claim)])
+    return host
+
+
 def _again(known: Host, token: str) -> Host:
     """The answer to a claim that was made before. Who repeats it holds the host's key, so the token's id will do."""
     if known.state is Membership.REMOVED or joining.id_of(token) != known.token:
-        raise Unauthenticated("This host was removed, or joined by another token. Join anew, with a new token.")
+        raise NotKnown("the host was removed, or had joined by another token")
     return known
 
 

@@ -21,6 +21,7 @@ from jitgate.connectors.hosts.fleet import Fleet
 from jitgate.connectors.hosts.line import Member
 from jitgate.connectors.hosts.wire import LARGEST, Malformed
 from jitgate.core.errors import Invalid, TooLarge, Unauthenticated, Unavailable
+from jitgate.identity.credentials import NotKnown
 from jitgate.service import hosts
 from jitgate.service.hosts import Claim
 from jitgate.store.hosts import Host, Membership
@@ -36,6 +37,7 @@ PREFIX = "/agents/v1/"
 POLL, JOIN, KEYS, AUTHORITIES = (f"{PREFIX}{name}" for name in ("poll", "join", "keys", "authorities"))
 
 _LARGEST_OF_STRANGERS = 64 << 10
+_NO_TOKEN = "This is no join token that is in force: it may be used up, or over. Make another: jitgate host token"
 _UNKNOWN = "This is not signed by a host that has joined. If it was removed, join again: jitgate agent join"
 
 
@@ -71,7 +73,10 @@ async def join(request: Request) -> Response:
     except Forged as error:
         raise Invalid("publicKey", str(error), allowed="the key that the body is signed with") from None
     claim = Claim(form.name, form.public_key, tuple(form.addresses), request.scope["state"]["address"])
-    host = await hosts.join(service_of(request), token, claim)
+    try:
+        host = await hosts.join(service_of(request), token, claim, request.scope["state"]["correlation"])
+    except NotKnown:
+        raise Unauthenticated(_NO_TOKEN) from None
     return json_response(_membership(host, link_of(request).keyring()), 200 if host.state is Membership.JOINED else 202)
 
 
