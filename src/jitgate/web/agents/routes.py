@@ -37,7 +37,7 @@ PREFIX = "/agents/v1/"
 POLL, JOIN, KEYS, AUTHORITIES = (f"{PREFIX}{name}" for name in ("poll", "join", "keys", "authorities"))
 
 _LARGEST_OF_STRANGERS = 64 << 10
-_NO_TOKEN = "This is no join token that is in force: it may be used up, or over. Make another: jitgate host token"
+_NOT_INVITED = "This is no join token that is in force: it may be used up, or over. Make another: jitgate host token"
 _UNKNOWN = "This is not signed by a host that has joined. If it was removed, join again: jitgate agent join"
 
 
@@ -76,7 +76,7 @@ async def join(request: Request) -> Response:
     try:
         host = await hosts.join(service_of(request), token, claim, request.scope["state"]["correlation"])
     except NotKnown:
-        raise Unauthenticated(_NO_TOKEN) from None
+        raise Unauthenticated(_NOT_INVITED) from None
     return json_response(_membership(host, link_of(request).keyring()), 200 if host.state is Membership.JOINED else 202)
 
 
