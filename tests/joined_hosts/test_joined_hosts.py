@@ -337,7 +337,7 @@ def test_an_approved_newcomer_takes_the_name_and_inherits_no_grant(
 
 
 def test_no_agent_listens_and_its_state_is_for_root_alone(web: Joined) -> None:
-    assert "python" not in web.namespace.run("ss", "-ltnp")
+    assert f"pid={web.pid}," not in web.namespace.run("ss", "-ltnpu")
     for name in ("agent.key", membership.FILE, "hosts.json"):
         assert (web.directory / name).stat().st_mode & 0o777 == 0o600, name
 

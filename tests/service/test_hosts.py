@@ -98,7 +98,7 @@ async def test_a_token_has_bounds(house: House, wrong: dict[str, Any]) -> None:
 
 async def test_a_token_is_kept_as_a_hash_and_proves_nobody(house: House) -> None:
     text = await token(house)
-    secret = text.rpartition("_")[2]
+    secret = text.split("_", 2)[2]
     kept = b"".join(path.read_bytes() for path in house.directory.glob("jitgate.db*"))
     assert secret.encode() not in kept
     with pytest.raises(Unauthenticated):

@@ -13,7 +13,7 @@ BEHIND = {"X-Forwarded-For": "203.0.113.7"}
 def test_it_tells_name_rights_and_address(api: httpx.Client) -> None:
     found = api.get("whoami").json()
     assert found["name"] == "owner"
-    assert found["roles"] == [{"role": "Owner", "scope": "/"}]
+    assert found["roles"] == [{"role": "Owner", "scope": "/", "via": ""}]
     assert found["address"] == "127.0.0.1"
 
 
