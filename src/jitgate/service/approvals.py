@@ -12,7 +12,7 @@ from jitgate.core.approval import Missing, Need
 from jitgate.core.decide import Decision, Denied, NeedsApproval
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound
 from jitgate.core.progress import Move
-from jitgate.service import presentation
+from jitgate.service import pages, presentation
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
 from jitgate.service.closing import close_all
@@ -43,14 +43,17 @@ async def list_waiting(
         if not asker.principal.scopes(roles.APPROVE):
             return Page(())
         found: list[WaitingView] = []
-        last = _read_token(after)
+        last = pages.read_token(after)
         while len(found) <= limit and (batch := approvals.waiting(tx, _SCAN, last)):
             for last in batch:
                 found += _waiting(tx, asker, last[1])
                 if len(found) > limit:
                     break
         shown = found[:limit]
-        return Page(tuple(shown), _token(shown[-1].request) if len(found) > limit else None)
+        return Page(
+            tuple(shown),
+            pages.write_token(shown[-1].request.asked_at, shown[-1].request.uid) if len(found) > limit else None,
+        )
 
     return await service.store.read(work)
 
@@ -283,20 +286,3 @@ def _view(tx: Tx, given: Sequence[Granted]) -> RequestView:
 def _check_note(note: str) -> None:
     if len(note) > LONGEST_NOTE:
         raise Invalid("note", f"the note has {len(note)} characters", allowed=f"at most {LONGEST_NOTE}")
-
-
-def _token(last: RequestView) -> str:
-    return f"{last.asked_at.isoformat()}_{last.uid}"
-
-
-def _read_token(after: str | None) -> tuple[datetime, str] | None:
-    if after is None:
-        return None
-    at, _, uid = after.partition("_")
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Invalid("after", "this page was never given out", allowed="the value that the last page ended with")
-    return moment, uid

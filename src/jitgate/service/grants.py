@@ -14,7 +14,7 @@ from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound
 from jitgate.core.prefixes import Prefix
 from jitgate.core.progress import Move
 from jitgate.core.resource_id import parse_machine_id
-from jitgate.service import presentation
+from jitgate.service import pages, presentation
 from jitgate.service.attempt import attempt, event
 from jitgate.service.base import Asker, Service
 from jitgate.service.machines import readable
@@ -50,11 +50,11 @@ async def list_grants(
             on_machine=readable(tx, asker, machine).uuid if machine else None,
             principal=asker.principal.uid,
             within=() if mine else _readable(asker),
-            before=_read_token(after),
+            before=pages.read_token(after),
             most=limit + 1,
         )
         shown = found[:limit]
-        more = _token(shown[-1]) if len(found) > limit else None
+        more = pages.write_token(shown[-1].at, shown[-1].grant.uid) if len(found) > limit else None
         # One's own are found in any case; a limited credential may not be good for all of them.
         return Page(presentation.grant_views(tx, [given for given in shown if may_read(asker, given)]), more)
 
@@ -258,23 +258,6 @@ def _facts(grant: Grant) -> dict[str, Any]:
         "state": str(grant.state),
         "endTimeUtc": _utc(grant.end),
     }
-
-
-def _token(last: Granted) -> str:
-    return f"{last.at.isoformat()}_{last.grant.uid}"
-
-
-def _read_token(after: str | None) -> tuple[datetime, str] | None:
-    if after is None:
-        return None
-    at, _, uid = after.partition("_")
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Invalid("after", "this page was never given out", allowed="the value that the last page ended with")
-    return moment, uid
 
 
 def _utc(moment: datetime | None) -> str | None:
