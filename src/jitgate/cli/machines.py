@@ -143,6 +143,8 @@ def _facts(machine: Json) -> list[tuple[str, object]]:
         ("open grants", machine["openGrants"]),
         ("policies", ", ".join(machine["policies"])),
         ("outranked by", "; ".join(machine["outranked"])),
+        ("listening", ", ".join(machine["listening"])),
+        ("published", ", ".join(machine["published"])),
         ("verified", local(machine["verifiedTimeUtc"])),
     ]
     facts += [(f"port {name}", problem) for name, problem in _ports(machine) if problem]

@@ -122,7 +122,20 @@ def test_the_boot_ruleset_is_not_written_through_a_link(tmp_path: Path) -> None:
         ("meta l4proto icmp accept", True),
         ("ip protocol tcp accept", False),
         ("jump more", False),
-        ("ct state vmap { established : accept, invalid : drop }", False),
+        ("ct state vmap { established : accept, invalid : drop }", True),
+        ("ct state vmap { established : accept, new : accept }", False),
+        ("tcp dport vmap { 22 : jump more, 80 : accept }", True),
+        ("tcp dport vmap @verdicts", False),
+        ("tcp dport 80 jump accepting", True),
+        ("tcp dport 22 goto accepting", False),
+        ("tcp dport 22 drop; tcp dport 22 accept", True),
+        ("ip saddr 10.0.0.0/8 drop; tcp dport 22 accept", False),
+        ("tcp dport 22 limit rate 1/second drop; tcp dport 22 accept", False),
+        ("jump returning; tcp dport 22 accept", False),
+        ("jump rejecting; accept", True),
+        ("tcp dport != 22 drop; accept", False),
+        ("udp dport != 23 drop; accept", False),
+        ("ct status dnat accept", True),
     ],
 )
 def test_a_port_is_called_blocked_only_where_no_rule_can_accept_it(rules: str, denied: bool) -> None:
@@ -132,7 +145,11 @@ def test_a_port_is_called_blocked_only_where_no_rule_can_accept_it(rules: str, d
             f"""
             table ip strict {{
               set ports {{ type inet_service; }}
+              map verdicts {{ type inet_service : verdict; }}
               chain more {{ {"accept;" if rules == "jump more" else ""} }}
+              chain accepting {{ accept; }}
+              chain returning {{ ip saddr 10.0.0.0/8 return; return; drop; }}
+              chain rejecting {{ ip saddr 10.0.0.0/8 tcp dport 80 return; reject; }}
               chain input {{
                 type filter hook input priority 0; policy drop;
                 {rules}

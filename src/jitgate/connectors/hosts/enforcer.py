@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from jitgate.connectors.hosts.kernel import KernelTable
 from jitgate.connectors.hosts.messages import Refused
 from jitgate.connectors.hosts.mirror import Changes, Mirror
 from jitgate.connectors.hosts.nft import Nft
+from jitgate.connectors.hosts.published import Lookout
 from jitgate.connectors.hosts.refused import read_refused
 from jitgate.connectors.hosts.releases import Release
 from jitgate.connectors.hosts.sessions import Sessions
@@ -81,6 +83,7 @@ class Enforcer:
         with self._exclusively(), ExitStack() as opened:
             self._kernel = KernelTable(self.namespace, self.machine, self._always, self._clock)
             opened.callback(self._kernel.close)
+            self._lookout = Lookout(self.namespace, self._kernel.reader)
             self._sessions = Sessions(self.namespace, self.machine, self._always, self._mirror)
             opened.callback(self._sessions.close)
             link = opened.enter_context(nf_tables.watch(self.namespace, self._kernel.nft.port))
@@ -144,7 +147,7 @@ class Enforcer:
     def facts(self) -> HostFacts:
         """What the host tells about itself."""
         with self._exclusively():
-            return facts.gather(self.namespace)
+            return replace(facts.gather(self.namespace), published=self._published())
 
     def release(self, by: str, why: str) -> Report:
         """Open everything, until `protect_again`, across restarts too. It is on record before it is done."""
@@ -283,10 +286,18 @@ class Enforcer:
             return []
         # A context of its own: listing leaves libnftables a cache that makes the next change slow.
         try:
+            elsewhere = self._lookout.now()
+            local = [port for port in self._ports if not any(each.covers(*port) for each in elsewhere)]
             with closing(Nft(self.namespace)) as asking:
-                return outranked.blocked(asking, self._kernel.reader, self._ports)
+                return outranked.blocked(asking, self._kernel.reader, local)
         except ConnectorError as error:
             return [f"the host's own firewall could not be read, so it is not known what it denies: {error.message}"]
+
+    def _published(self) -> tuple[str, ...]:
+        try:
+            return tuple(map(str, self._lookout.now()))
+        except ConnectorError as error:
+            return (f"not known, as the host's own firewall could not be read: {error.message}",)
 
     def _put_right(self, *, elements: bool) -> list[str]:
         if self._release is not None or not self._kernel.stands:

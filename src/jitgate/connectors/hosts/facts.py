@@ -1,4 +1,4 @@
-"""What a host tells about itself: its name, system, addresses, and what listens on it."""
+"""What a host tells about itself: its name, system, addresses, what listens on it, and what it publishes."""
 
 import platform
 import socket
@@ -18,13 +18,15 @@ _GLOBAL_SCOPE = 0
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """`addresses` are those that others may reach it by; `listening` names protocol, port and local address."""
+    """`addresses` are those that others may reach it by; `listening` names protocol, port and local address;
+    `published` says which ports lead elsewhere, see `published`."""
 
     name: str
     system: str
     kernel: str
     addresses: tuple[str, ...]
     listening: tuple[tuple[Protocol, int, str], ...]
+    published: tuple[str, ...] = ()
 
     def as_json(self) -> Mapping[str, object]:
         """For people and for the wire."""
@@ -32,6 +34,7 @@ class HostFacts:
             "system": self.system,
             "kernel": self.kernel,
             "listening": [f"{protocol.lower()}/{port} on {address}" for protocol, port, address in self.listening],
+            "published": list(self.published),
         }
 
 

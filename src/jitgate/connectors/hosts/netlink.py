@@ -49,6 +49,15 @@ class Link:
                 return bodies
         raise ConnectorError("the firewall is being changed too fast to be read; try again")
 
+    def ask(self, kind: int, payload: bytes) -> memoryview:
+        """The body of the one message that answers. Raises OSError with the kernel's own number, or ConnectorError."""
+        self._send(kind, 0, payload)
+        for what, _, body in self._answers():
+            if what == _ERROR:
+                raise_if_error(body)
+            return body
+        raise ConnectorError("the kernel did not answer on the netlink socket")
+
     def request(self, kind: int, payload: bytes) -> None:
         """One acknowledged request. Raises OSError with the kernel's own number."""
         self._send(kind, ACK, payload)

@@ -21,11 +21,12 @@ from jitgate.connectors.hosts.netlink import attribute, attributes, number, text
 from jitgate.connectors.hosts.netns import run_inside
 
 INET = 1
-HOOK_INPUT = 1
+HOOK_PREROUTING, HOOK_INPUT = 0, 1
 SET_TIMEOUT, SET_MAP = 0x10, 0x08
 
 _SUBSYSTEM = 10 << 8
 _NEWTABLE, _GETTABLE, _GETCHAIN, _GETRULE, _GETSET, _GETELEMENTS = (_SUBSYSTEM | n for n in (0, 1, 4, 7, 10, 13))
+_GETGENERATION = _SUBSYSTEM | 16
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _OWNER_AND_PERSIST = 0x2 | 0x4
 _GROUP, _SOL_NETLINK, _ADD_MEMBERSHIP, _ATTACH_FILTER = 7, 270, 1, 26
@@ -44,6 +45,15 @@ class Element(NamedTuple):
     comment: str
 
 
+class Extension(NamedTuple):
+    """A match or target of iptables in a rule, which only iptables itself can put in words."""
+
+    kind: str
+    name: str
+    revision: int
+    info: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class SetShape:
     """What a set was made with."""
@@ -54,11 +64,12 @@ class SetShape:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A chain as the kernel tells it. `hook` is None for one that is only jumped to."""
+    """A chain as the kernel tells it. `hook` is None, and `kind` empty, for one that is only jumped to."""
 
     family: int
     table: str
     name: str
+    kind: str
     hook: int | None
     priority: int
     policy: int | None
@@ -106,6 +117,16 @@ class Reader:
         each = [attributes(body[4:]) for body in bodies]
         return [(text(rule[2]), bytes(rule.get(4, b""))) for rule in each if text(rule[1]) == table]
 
+    def extensions(self, family: int, table: str) -> dict[int, list[Extension]]:
+        """What iptables left in the rules of a table, by the rule's handle and in order."""
+        bodies = self._dump_inside(_GETRULE, attribute(1, _name(table)), family)
+        each = [attributes(body[4:]) for body in bodies]
+        return {number(rule[3]): found for rule in each if (found := list(_extensions(rule.get(4, _NOTHING))))}
+
+    def generation(self) -> int:
+        """A number that is another one after every change of the ruleset, whoever made it."""
+        return number(attributes(self._link.ask(_GETGENERATION, _family(0))[4:])[1])
+
     def sets(self, table: str) -> dict[str, SetShape]:
         """The named sets of an inet table."""
         bodies = self._dump_inside(_GETSET, attribute(1, _name(table)))
@@ -135,10 +156,10 @@ class Reader:
             if listed is not None:
                 yield from _elements(listed)
 
-    def _dump_inside(self, kind: int, where: bytes) -> list[memoryview]:
+    def _dump_inside(self, kind: int, where: bytes, family: int = INET) -> list[memoryview]:
         """What is in a table or set; nothing if there is no such table or set."""
         try:
-            return self._link.dump(kind, _family(INET) + where)
+            return self._link.dump(kind, _family(family) + where)
         except FileNotFoundError:
             return []
 
@@ -196,11 +217,21 @@ def _chain(body: memoryview) -> Chain:
         family=body[0],
         table=text(found[1]),
         name=text(found[3]),
+        kind=text(found.get(7, _NOTHING)),
         hook=number(hook[1]) if 1 in hook else None,
         priority=int.from_bytes(hook[2], "big", signed=True) if 2 in hook else 0,
         policy=number(found[5]) if 5 in found else None,
         comment=_comment(found.get(12, _NOTHING)),
     )
+
+
+def _extensions(expressions: memoryview) -> Iterator[Extension]:
+    for _, expression in netlink.each_attribute(expressions):
+        found = attributes(expression)
+        kind = text(found[1])
+        if kind in ("match", "target"):
+            data = attributes(found[2])
+            yield Extension(kind, text(data[1]), number(data[2]), bytes(data[3]))
 
 
 def _elements(listed: memoryview) -> Iterator[Element]:

@@ -13,6 +13,8 @@ from jitgate.service.views import GrantView, MachineView, RequestView
 from jitgate.store.approvals import Verdict
 from jitgate.web.api.forms import Shown, texts
 
+_MOST_FACTS, _LONGEST_FACT = 500, 200
+
 
 class Connection(Shown):
     """Where to connect to."""
@@ -108,6 +110,8 @@ class ShownMachine(Shown):
     ports: list[ShownPort]
     open_grants: int
     outranked: list[str] = Field(description="Rules of others that bypass or block jitgate's.")
+    listening: list[str] = Field(description="Protocol, port and local address of what listens, as its host tells.")
+    published: list[str] = Field(description="Ports that lead elsewhere by destination NAT, as its host tells.")
     error: str
     verified_time_utc: datetime | None = Field(description="When its firewall was last known to stand so.")
     verified: bool = Field(description="False: its host has been silent, so how its ports stand now is not known.")
@@ -179,10 +183,18 @@ def machine(view: MachineView) -> ShownMachine:
         ports=[_port(key, view.protected[key]) for key in sorted(view.protected)],
         open_grants=view.open_grants,
         outranked=list(view.outranked),
+        listening=_told(view, "listening"),
+        published=_told(view, "published"),
         error=view.error,
         verified_time_utc=view.verified_at,
         verified=not view.unverified,
     )
+
+
+def _told(view: MachineView, fact: str) -> list[str]:
+    """A fact that is a list. A host is believed no further than that these are some short texts."""
+    said = view.machine.facts.get(fact)
+    return [str(each)[:_LONGEST_FACT] for each in said[:_MOST_FACTS]] if isinstance(said, (list, tuple)) else []
 
 
 def is_settled(view: GrantView) -> bool:
