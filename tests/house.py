@@ -33,7 +33,7 @@ from jitgate.core.machine import Machine, OperatingSystem
 from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.prefixes import Prefix
 from jitgate.core.resource_id import PolicyId, machine_id, parse_machine_id
-from jitgate.core.roles import Principal
+from jitgate.core.roles import Limit, Principal
 from jitgate.reconcile import Reconciler
 from jitgate.service import grants, guardrails, machines, policies, requests
 from jitgate.service.base import Asker, Service, Settings
@@ -386,6 +386,11 @@ def ask(
         caller,
         start,
     )
+
+
+def limited(asker: Asker, limit: Limit) -> Asker:
+    """The same person, with a credential that is good for less."""
+    return replace(asker, principal=replace(asker.principal, limit=limit))
 
 
 def lasting(text: str) -> Span:

@@ -18,7 +18,7 @@ from jitgate.core.prefixes import Prefix
 from jitgate.core.progress import Move
 from jitgate.core.resource_id import parse_machine_id
 from jitgate.core.roles import APPROVE, Principal
-from jitgate.store import approvals, freezes, guardrails, machines, policies, principals, requests, roles
+from jitgate.store import approvals, freezes, guardrails, machines, plans, policies, principals, requests, roles
 from jitgate.store.approvals import Verdict
 from jitgate.store.database import Tx
 from jitgate.store.requests import Asked, Granted
@@ -44,7 +44,8 @@ def decide_again(tx: Tx, given: Sequence[Granted], spans: Mapping[str, Span] | N
     requester = principals.load(tx, asked.principal)
     if requester is None:
         return Denied((Reason(NO_RIGHT, "", f"{asked.requestor} is disabled"),))
-    present = machines.present(tx, list({one.grant.machine for one in given}))
+    found = machines.present(tx, list({one.grant.machine for one in given}))
+    present = {machine.uuid: machine for machine in plans.gated(tx, found.values())}
     if gone := next((one for one in given if one.grant.machine not in present), None):
         return Denied((Reason("VirtualMachineNotFound", "", f"{gone.machine_id} is gone"),))
     return _decide(tx, _ask(tx, given, present, spans or {}), list(present.values()), requester)

@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.house import HOUR, MINUTE, START, House, lasting, part, policy_id, until
+from tests.house import HOUR, MINUTE, START, House, lasting, limited, part, policy_id, until
 
 from jitgate.audit import Operation
 from jitgate.core.access import CloseReason, State
 from jitgate.core.approval import Step, parse_approver
 from jitgate.core.errors import Conflict, Forbidden, Invalid, JitgateError, NotFound, Refused
 from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.roles import Limit
 from jitgate.service import approvals, freezes, grants, guardrails, policies, requests
 from jitgate.service.base import Asker
 from jitgate.service.freezes import Target
@@ -170,6 +171,34 @@ async def test_who_asked_can_withdraw_and_nobody_else(house: House) -> None:
     ):
         with pytest.raises(Conflict):
             await act
+
+
+async def test_a_credential_for_one_machine_withdraws_nothing_at_another(house: House) -> None:
+    await house.add_approvers()
+    await house.enable("web-1", "web-2")
+    await rail(house, Limits(approvals=1))
+    asked = await house.ask("web-1", "web-2")
+    narrow = limited(house.alice, Limit(scope=house.machine("web-1").id))
+    with pytest.raises((Forbidden, NotFound)):
+        await approvals.withdraw(house.service, narrow, asked.uid)
+    assert await state(house, asked) == (State.PENDING, None)
+
+
+async def test_what_one_has_approved_is_not_told_to_a_credential_for_something_else(house: House) -> None:
+    asked, dora, _ = await waiting(house, Limits(approvals=2))
+    await approvals.approve(house.service, dora, asked.uid)
+    with pytest.raises(NotFound):
+        await approvals.deny(house.service, limited(dora, Limit(("Microsoft.Insights/*",))), asked.uid)
+
+
+async def test_of_a_request_only_what_is_at_ones_own_place_is_read(house: House) -> None:
+    await house.enable("web-1", "web-2")
+    asked = await house.ask("web-1", "web-2")
+    reader = await house.add_asker("rita", "Reader", house.machine("web-1").id)
+    seen = await requests.get_request(house.service, reader, asked.uid)
+    assert [one.machine_id for one in seen.grants] == [house.machine("web-1").id]
+    with pytest.raises(NotFound):
+        await approvals.withdraw(house.service, reader, asked.uid)
 
 
 async def test_who_may_not_approve_cannot_tell_that_there_is_a_request(house: House) -> None:

@@ -3,14 +3,15 @@
 from dataclasses import replace
 
 import pytest
-from tests.house import HOUR, MINUTE, START, House, ask, lasting, part, port
+from tests.house import HOUR, MINUTE, START, House, ask, lasting, limited, part, port
 
 from jitgate.audit import Operation
 from jitgate.core.access import Ask, State
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.roles import Limit
 from jitgate.core.windows import parse
-from jitgate.service import guardrails, requests, reviews
+from jitgate.service import freezes, guardrails, requests, reviews
 
 
 def urgent(name: str = "web-1", why: str = "the site is down", **asked: object) -> Ask:
@@ -69,6 +70,22 @@ async def test_it_is_listed_until_somebody_else_has_looked_at_it(house: House) -
     assert await reviews.list_reviews(house.service, egon) == ()
     with pytest.raises(Conflict):
         await reviews.review(house.service, egon, asked.uid, "again")
+
+
+async def test_who_is_frozen_reviews_nothing(house: House) -> None:
+    await night(house)
+    asked = await requests.request_access(house.service, house.alice, urgent())
+    dora, _ = await house.add_approvers()
+    await freezes.freeze(house.service, house.alice, freezes.Target(person="dora"), "an incident")
+    with pytest.raises(Forbidden, match="frozen"):
+        await reviews.review(house.service, dora, asked.uid, "all fine")
+
+
+async def test_ones_own_is_shown_to_no_credential_that_is_for_something_else(house: House) -> None:
+    await night(house)
+    await requests.request_access(house.service, house.alice, urgent())
+    narrow = limited(house.alice, Limit(("Microsoft.Insights/*",)))
+    assert await reviews.list_reviews(house.service, narrow) == ()
 
 
 async def test_what_did_not_break_the_glass_has_no_review(house: House) -> None:

@@ -10,7 +10,18 @@ from jitgate.core.access import CloseReason, State
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from jitgate.core.freeze import Freeze
 from jitgate.core.guardrail import Guardrail, Limits, Selector
-from jitgate.service import approvals, freezes, grants, guardrails, requests
+from jitgate.service import (
+    approvals,
+    assignments,
+    credentials,
+    freezes,
+    grants,
+    groups,
+    guardrails,
+    policies,
+    principals,
+    requests,
+)
 from jitgate.service.freezes import Target
 from jitgate.store import freezes as rows
 
@@ -106,6 +117,34 @@ async def test_who_is_frozen_thaws_nobody(house: House) -> None:
         await freezes.thaw(house.service, house.alice, held.freeze.uid, "yes")
     await freezes.thaw(house.service, second, held.freeze.uid, "it is")
     assert list(await freezes.list_freezes(house.service, second)) == []
+
+
+async def test_who_is_frozen_changes_nothing_for_others_and_gets_nobody_to_thaw_them(house: House) -> None:
+    """No second account with rights, no rules that are looser, and nobody shut out who could go on investigating."""
+    second = await house.add_asker("second", "Owner")
+    await house.add_asker("puppet", "Owner")
+    await house.enable("web-1")
+    await freezes.freeze(house.service, second, Target(person="alice"), "is it she?")
+    service, alice = house.service, house.alice
+    for act in (
+        freezes.freeze(service, alice, Target(person="second"), "first come"),
+        principals.add_principal(service, alice, "new"),
+        principals.disable_principal(service, alice, "second"),
+        assignments.assign_role(service, alice, "0" * 32, role="Owner", holder="puppet", scope="/"),
+        groups.add_group(service, alice, "friends"),
+        credentials.make_secret(service, alice, "puppet", credentials.Wanted("ci", HOUR)),
+        guardrails.put_guardrail(service, alice, Guardrail("mine", Selector(), Limits(approvals=1))),
+        policies.disable_machines(service, alice, ["web-1"]),
+    ):
+        with pytest.raises(Forbidden, match="alice is frozen"):
+            await act
+
+
+async def test_who_is_frozen_may_still_give_up_what_is_theirs(house: House) -> None:
+    second = await house.add_asker("second", "Owner")
+    token = await credentials.make_token(house.service, house.alice, credentials.Wanted("mine", HOUR))
+    await freezes.freeze(house.service, second, Target(person="alice"), "is it she?")
+    await credentials.revoke_credential(house.service, house.alice, token.held.id)
 
 
 async def test_nobody_freezes_themselves(house: House) -> None:

@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
-from tests.house import HOUR, SUBSCRIPTION, House, lasting, part, port
+from tests.house import HOUR, START, SUBSCRIPTION, House, lasting, part, port
 
 from jitgate.audit import Operation
-from jitgate.core.errors import Forbidden, Invalid, NotFound, Refused
+from jitgate.core.access import CloseReason, State
+from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused
+from jitgate.core.guardrail import Guardrail, Limits, Selector
 from jitgate.core.plan import Plan, SubPlan, Tier
-from jitgate.service import machines, plans, policies
+from jitgate.service import approvals, guardrails, machines, plans, policies
 
 WHOLE = f"/subscriptions/{SUBSCRIPTION}"
 GROUP = f"{WHOLE}/resourceGroups/jitgate"
@@ -62,6 +64,28 @@ async def test_a_policy_may_still_lose_machines_whose_plan_is_off(house: House) 
     with pytest.raises(Refused):
         await house.put(part("web-1", port(3389)))
     await policies.disable_machines(house.service, house.alice, ["web-1"])
+
+
+@pytest.mark.parametrize("way", ["plan", "switch"])
+async def test_what_waits_for_approval_or_its_start_does_not_open_where_the_plan_is_off_by_then(
+    house: House, way: str
+) -> None:
+    await house.enable("web-1")
+    dora, _ = await house.add_approvers()
+    later = await house.ask("web-1", start=START + HOUR, span=lasting("1h"))
+    await guardrails.put_guardrail(house.service, house.alice, Guardrail("eyes", Selector(), Limits(approvals=1)))
+    asked = await house.ask("web-1", sources=["192.0.2.1"])
+    await guardrails.delete_guardrail(house.service, house.alice, "eyes")
+    if way == "plan":
+        await plans.put_plan(house.service, house.alice, Plan(WHOLE, Tier.FREE, None))
+    else:
+        await plans.disable_jit(house.service, house.alice, GROUP, "audit")
+    with pytest.raises(Conflict, match=r"not onboarded|disabled by policy"):
+        await approvals.approve(house.service, dora, asked.uid)
+    await house.pass_time(HOUR)
+    ended = await house.view(later.grants[0].grant.uid)
+    assert (ended.grant.state, ended.grant.reason) == (State.CLOSED, CloseReason.REVOKED)
+    assert "not onboarded" in ended.detail or "disabled by policy" in ended.detail
 
 
 @pytest.mark.parametrize("scope", [WHOLE, GROUP, GROUP.upper()])

@@ -16,7 +16,6 @@ from jitgate.service import pages, presentation
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
 from jitgate.service.closing import close_all
-from jitgate.service.freezes import must_not_be_frozen
 from jitgate.service.requests import may_read
 from jitgate.service.views import Page, RequestView, WaitingView
 from jitgate.store import approvals, grants, requests, scopes
@@ -84,7 +83,7 @@ async def withdraw(service: Service, asker: Asker, uid: str) -> RequestView:
         asked = given[0].asked
         if asked.principal != asker.principal.uid:
             raise Forbidden(f"Request {asked.uid[:8]} is {asked.requestor}'s: only they withdraw it. Deny it instead.")
-        if not asker.principal.can_use(roles.INITIATE, given[0].machine_id):
+        if not all(asker.principal.can_use(roles.INITIATE, one.machine_id) for one in given):
             raise Forbidden(f"This credential is not good for {roles.INITIATE} here. Use another.")
         waiting = [one.grant for one in given if one.grant.state in _WAITING]
         if not waiting:
@@ -162,7 +161,6 @@ def _undecided(tx: Tx, asker: Asker, uid: str) -> tuple[list[Granted], list[Gran
     asked = given[0].asked
     if asked.principal == asker.principal.uid:
         raise Forbidden("Nobody decides their own request: somebody else has to. You can withdraw it.")
-    must_not_be_frozen(tx, asker)
     pending = [one for one in given if one.grant.state is State.PENDING]
     if not pending:
         raise Conflict(f"{_what_became(given)} It is decided already.")
@@ -253,11 +251,12 @@ def _could_ever(asker: Asker, need: Need) -> bool:
 
 
 def _may_know(tx: Tx, asker: Asker, given: Sequence[Granted]) -> bool:
-    if may_read(asker, given[0]):
+    if all(may_read(asker, one) for one in given):
         return True
     pending = [one for one in given if one.grant.state is State.PENDING]
     said = approvals.of(tx, [given[0].asked.uid])[given[0].asked.uid]
-    if any(one.principal == asker.principal.uid for one in said):
+    is_good = all(asker.principal.can_use(roles.APPROVE, one.machine_id) for one in given)
+    if is_good and any(one.principal == asker.principal.uid for one in said):
         return True
     return bool(pending) and _could_decide(asker, pending, reconsideration.decide_again(tx, pending))
 

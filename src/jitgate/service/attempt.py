@@ -7,21 +7,51 @@ from jitgate import audit
 from jitgate.audit import Actor, Event, Operation, Outcome
 from jitgate.core.errors import Forbidden, JitgateError, Unavailable
 from jitgate.service.base import Asker, Service
+from jitgate.store import freezes
 from jitgate.store.database import Tx
 
 T = TypeVar("T")
 
+_LEFT_TO_THE_FROZEN = frozenset(
+    {
+        Operation.REQUEST,
+        Operation.BREAK_GLASS,
+        Operation.REQUEST_EXTEND,
+        Operation.REQUEST_MOVE,
+        Operation.REQUEST_SHORTEN,
+        Operation.REQUEST_CLOSE,
+        Operation.WITHDRAW,
+        Operation.CREDENTIAL_CREATE,
+        Operation.CREDENTIAL_REVOKE,
+    }
+)
+"""What opens ports is refused by the decision itself, with what else stands against it; the rest gives something up, or
+is about one's own sign-in. All else would change things for others: let a second account in, or shut others out."""
+
 
 async def attempt(service: Service, asker: Asker, operation: Operation, resource: str, work: Callable[[Tx], T]) -> T:
-    """Run a use case's work. What it refuses is put on record, then raised."""
+    """Run a use case's work, unless who asks is frozen. What is refused is put on record, then raised."""
+
+    def allowed(tx: Tx) -> T:
+        if operation not in _LEFT_TO_THE_FROZEN:
+            must_not_be_frozen(tx, asker)
+        return work(tx)
+
     try:
-        return await service.store.write(work)
+        return await service.store.write(allowed)
     except Unavailable:
         raise
     except JitgateError as error:
         refused = event(asker, operation, Outcome.REFUSED, resource, audit.refusal(error))
         await service.store.write(lambda tx: audit.record(tx, [refused]))
         raise
+
+
+def must_not_be_frozen(tx: Tx, asker: Asker) -> None:
+    """Who is frozen decides nothing about others, nor about themselves. Raises Forbidden."""
+    held = freezes.of_person(tx, asker.principal.uid)
+    if held:
+        raise Forbidden(f"{asker.principal.name} is frozen: {held[0].why}. Another administrator can thaw you.")
 
 
 def event(

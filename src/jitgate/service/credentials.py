@@ -16,7 +16,7 @@ from jitgate.core.roles import Kind, Limit
 from jitgate.identity import credentials as proofs
 from jitgate.identity.credentials import New
 from jitgate.identity.kinds import OWNER, SECRET, TOKEN
-from jitgate.service.attempt import attempt, event, require
+from jitgate.service.attempt import attempt, event, must_not_be_frozen, require
 from jitgate.service.base import Asker, Service
 from jitgate.service.delegation import require_rights_of
 from jitgate.store import credentials, principals
@@ -84,6 +84,7 @@ async def make_secret(service: Service, asker: Asker, name: str, wanted: Wanted)
     def work(tx: Tx) -> Made:
         require(asker, roles.WRITE_CREDENTIAL, "/")
         may_make(asker)
+        must_not_be_frozen(tx, asker)
         account = _existing(tx, name)
         if account.kind != SERVICE:
             raise Invalid("principal", f"{account.name} is no service principal", allowed="a program, not a person")
@@ -112,6 +113,7 @@ async def revoke_credential(service: Service, asker: Asker, id: str) -> None:
         found = credentials.get(tx, id)
         if not _is_own(asker, found):
             require(asker, roles.DELETE_CREDENTIAL, "/")
+            must_not_be_frozen(tx, asker)
         if found is None or found.kind not in _KINDS:
             raise NotFound(f"There is no token or secret {id[:40]!r}. List them to see their ids.")
         if credentials.revoke(tx, found.id):

@@ -15,7 +15,7 @@ from jitgate.core.prefixes import Prefix
 from jitgate.core.progress import Move
 from jitgate.core.resource_id import parse_machine_id
 from jitgate.service import pages, presentation
-from jitgate.service.attempt import attempt, event
+from jitgate.service.attempt import attempt, event, must_not_be_frozen
 from jitgate.service.base import Asker, Service
 from jitgate.service.machines import readable
 from jitgate.service.requests import decision_on, grant, make_grant, may_read
@@ -160,7 +160,7 @@ async def _act(
 
     def work(tx: Tx) -> GrantView:
         given = _find(tx, asker, uid)
-        _must_be_own(asker, given)
+        _must_be_own(tx, asker, given)
         result = act(tx, given)
         audit.record(tx, [event(asker, operation, Outcome.SUCCEEDED, given.machine_id, _facts(result.grant))])
         return presentation.grant_views(tx, [result])[0]
@@ -189,13 +189,16 @@ def _readable(asker: Asker) -> tuple[str, ...]:
     return asker.principal.scopes(roles.READ_POLICY)
 
 
-def _must_be_own(asker: Asker, given: Granted) -> None:
-    if not asker.principal.can_use(roles.INITIATE, given.machine_id):
-        raise Forbidden(f"This credential is not good for {roles.INITIATE} at {given.machine_id}. Use another.")
-    if given.asked.principal != asker.principal.uid and not asker.principal.may(roles.REVOKE, given.machine_id):
+def _must_be_own(tx: Tx, asker: Asker, given: Granted) -> None:
+    if given.asked.principal == asker.principal.uid:
+        if not asker.principal.can_use(roles.INITIATE, given.machine_id):
+            raise Forbidden(f"This credential is not good for {roles.INITIATE} at {given.machine_id}. Use another.")
+        return
+    if not asker.principal.may(roles.REVOKE, given.machine_id):
         raise Forbidden(
             f"Grant {given.grant.uid[:8]} is {given.asked.requestor}'s. To change it you need the right {roles.REVOKE}."
         )
+    must_not_be_frozen(tx, asker)
 
 
 def _must_not_be_over(grant: Grant) -> None:

@@ -11,7 +11,6 @@ from jitgate.core.guardrail import Guardrail
 from jitgate.core.resource_id import key
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
-from jitgate.service.freezes import must_not_be_frozen
 from jitgate.store import guardrails, history, scopes
 from jitgate.store.database import Tx
 from jitgate.store.guardrails import Proposal
@@ -83,7 +82,6 @@ async def confirm_guardrail(service: Service, asker: Asker, name: str, mark: str
             require(asker, roles.WRITE_GUARDRAIL, proposal.guardrail.selector.scope)
         if proposal.by == asker.principal.uid:
             raise Forbidden("Who proposes to loosen a guardrail cannot confirm it: another administrator must.")
-        must_not_be_frozen(tx, asker)
         if mark != proposal.mark:
             raise Conflict(f"The change of guardrail {name[:100]!r} is not the one that you have read. Read it again.")
         _put_in_force(tx, asker, proposal.name, proposal.guardrail)

@@ -91,11 +91,11 @@ async def explain(service: Service, asker: Asker, ask: Ask) -> Decision:
 
 
 async def get_request(service: Service, asker: Asker, uid: str) -> RequestView:
-    """One request. Raises NotFound, also for one that the asker may not read."""
+    """One request, as far as the asker may read it. Raises NotFound, also where that is nothing."""
 
     def work(tx: Tx) -> RequestView:
-        given = requests.get(tx, uid)
-        if not given or not may_read(asker, given[0]):
+        given = [one for one in requests.get(tx, uid) if may_read(asker, one)]
+        if not given:
             raise NotFound(f"There is no request {uid}.")
         return replace(presentation.requests(tx, given)[0], said=tuple(approvals.of(tx, [uid])[uid]))
 
@@ -104,9 +104,13 @@ async def get_request(service: Service, asker: Asker, uid: str) -> RequestView:
 
 def may_read(asker: Asker, given: Granted) -> bool:
     """One's own, or with the right to read policies at the machine, or above it."""
-    principal, place = asker.principal, given.machine_id
-    is_own = given.asked.principal == principal.uid and principal.can_use(roles.READ_POLICY, place)
-    return is_own or principal.may(roles.READ_POLICY, place)
+    return is_own(asker, given) or asker.principal.may(roles.READ_POLICY, given.machine_id)
+
+
+def is_own(asker: Asker, given: Granted) -> bool:
+    """Whether the asker asked for it, and the credential that they ask with now is good for seeing it."""
+    principal = asker.principal
+    return given.asked.principal == principal.uid and principal.can_use(roles.READ_POLICY, given.machine_id)
 
 
 def policy_not_found(id: PolicyId) -> NotFound:

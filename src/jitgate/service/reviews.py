@@ -8,6 +8,7 @@ from jitgate.service import presentation
 from jitgate.service.approvals import LONGEST_NOTE, find
 from jitgate.service.attempt import attempt, event
 from jitgate.service.base import Asker, Service
+from jitgate.service.requests import is_own
 from jitgate.service.views import RequestView
 from jitgate.store import requests, reviews
 from jitgate.store.database import Tx
@@ -21,9 +22,7 @@ async def list_reviews(service: Service, asker: Asker) -> tuple[RequestView, ...
 
     def work(tx: Tx) -> tuple[RequestView, ...]:
         found = [requests.get(tx, review.request) for review in reviews.list_open(tx, MOST_LISTED)]
-        seen = [
-            given for given in found if _may_review(asker, given) or given[0].asked.principal == asker.principal.uid
-        ]
+        seen = [given for given in found if _may_review(asker, given) or _is_own(asker, given)]
         return tuple(view for given in seen for view in presentation.requests(tx, given))
 
     return await service.store.read(work)
@@ -49,6 +48,10 @@ async def review(service: Service, asker: Asker, uid: str, note: str) -> Request
         return presentation.requests(tx, given)[0]
 
     return await attempt(service, asker, Operation.REVIEW, f"request/{uid[:40]}", work)
+
+
+def _is_own(asker: Asker, given: list[Granted]) -> bool:
+    return bool(given) and all(is_own(asker, one) for one in given)
 
 
 def _may_review(asker: Asker, given: list[Granted]) -> bool:
