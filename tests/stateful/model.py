@@ -363,7 +363,7 @@ class Model:
                 and new.successor is None
                 and old.asked_at <= new.asked_at
                 and (old.owner, old.machine, old.port) == (new.owner, new.machine, new.port)
-                and old.state in (PENDING, OPENING, OPEN)
+                and (old.is_live or (old.state == PENDING and old.start is None))
                 and old.successor is None
                 and old.protocols <= new.protocols
                 and old.spots <= new.spots
