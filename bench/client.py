@@ -10,19 +10,21 @@ _TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to POST, and what. `body`: ``@SOURCE@`` in it stands for an address that is another one each time."""
+    """Where to ask, and what. `body`: ``@SOURCE@`` in it stands for an address that is another one each time."""
 
     port: int
     ca: Path
     path: str
     body: str
     token: str = ""
+    address: str = "127.0.0.1"
+    method: str = "POST"
 
     def request(self, source: str) -> bytes:
         """The whole request."""
         body = self.body.replace("@SOURCE@", source).encode()
         headers = [
-            f"POST {self.path} HTTP/1.1",
+            f"{self.method} {self.path} HTTP/1.1",
             f"Host: localhost:{self.port}",
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",
@@ -42,7 +44,7 @@ class Connection:
     def __init__(self, target: Target) -> None:
         self._target = target
         context = ssl.create_default_context(cafile=str(target.ca))
-        plain = socket.create_connection(("127.0.0.1", target.port), timeout=_TIMEOUT)
+        plain = socket.create_connection((target.address, target.port), timeout=_TIMEOUT)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = context.wrap_socket(plain, server_hostname="localhost")
         self._incoming = self._socket.makefile("rb")

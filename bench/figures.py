@@ -26,6 +26,7 @@ class Row:
     `measured`, `against`  the two sides, with units, for people
     `value`                what the aim is about: their ratio, or the figure itself; None: it could not be measured
     `unit`                 of the value; "×" for a ratio
+    `skipped`              nothing was to be measured here, and that is no failure
     """
 
     what: str
@@ -34,6 +35,7 @@ class Row:
     unit: str = "×"
     against: str = ""
     aim: Aim | None = None
+    skipped: bool = False
 
     @property
     def met(self) -> bool | None:

@@ -22,13 +22,17 @@ Samples = Mapping[str, Sequence[float]]
 
 def measure(few: Installation, many: Installation, bare: BareServer, times: int) -> Samples:
     """Do everything in turns, so that whatever else the machine does falls on all of it alike."""
-    samples: dict[str, list[float]] = defaultdict(list)
     with contextlib.ExitStack() as opened:
-        acts = _acts(few, many, bare, opened)
-        for _ in range(times):
-            for what, act in acts.items():
-                samples[what].append(act() * 1000)
-                time.sleep(_SETTLING)
+        return in_turns(_acts(few, many, bare, opened), times)
+
+
+def in_turns(acts: Mapping[str, Callable[[], float]], times: int) -> Samples:
+    """Milliseconds of acts that return seconds."""
+    samples: dict[str, list[float]] = defaultdict(list)
+    for _ in range(times):
+        for what, act in acts.items():
+            samples[what].append(act() * 1000)
+            time.sleep(_SETTLING)
     return samples
 
 
@@ -66,21 +70,30 @@ def _acts(
     for_few = opened.enter_context(Connection(few.initiate))
     for_many = opened.enter_context(Connection(many.initiate))
     told = opened.enter_context(Connection(few.ask))
-    inserting = opened.enter_context(Connection(bare.target))
-    nft = _prepare_nft(few)
-    opened.callback(nft.close)
     return {
         "few": lambda: few.open_and_connect(for_few, next(sources)),
         "many": lambda: many.open_and_connect(for_many, next(sources)),
         "told": lambda: few.open_and_connect(told, next(sources)),
+        **references(few.network.host.name, bare, sources, opened),
+    }
+
+
+def references(
+    namespace: str, bare: BareServer, sources: Iterator[str], opened: contextlib.ExitStack
+) -> dict[str, Callable[[], float]]:
+    """What asking is compared with: one durable INSERT over HTTP, and one nft transaction."""
+    inserting = opened.enter_context(Connection(bare.target))
+    nft = _prepare_nft(namespace)
+    opened.callback(nft.close)
+    return {
         "insert": lambda: _timed(lambda: inserting.post(next(sources))),
         "nft": lambda: _timed(lambda: nft.run([_add(next(sources))])),
     }
 
 
-def _prepare_nft(installation: Installation) -> Nft:
+def _prepare_nft(namespace: str) -> Nft:
     """A table without rules, with a set like ours."""
-    nft = Nft(installation.network.host.name)
+    nft = Nft(namespace)
     kind = "type ipv4_addr . inet_proto . inet_service; flags timeout;"
     nft.run([f"add table inet {_TABLE}", f"add set inet {_TABLE} open {{ {kind} }}"])
     return nft

@@ -168,7 +168,7 @@ async def join(service: Service, token: str, claim: Claim, correlation: str = ""
 
 async def member(service: Service, uuid: str) -> Host | None:
     """The member of that UUID, as of now; None for one that waits, or was removed."""
-    found = await service.store.read(lambda tx: hosts.get(tx, uuid))
+    found = await service.store.glance(lambda tx: hosts.get(tx, uuid))
     return found if found is not None and found.state is Membership.JOINED else None
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
 
 from jitgate.core.resource_id import key
 from jitgate.store.database import Tx
+from jitgate.store.prepared import Prepared
 from jitgate.store.schema import host, join_token
 
 CONNECTOR = "fleet"
@@ -63,7 +64,8 @@ def add(tx: Tx, new: Host) -> None:
 
 def get(tx: Tx, uuid: str) -> Host | None:
     """One host, whatever its state."""
-    return _first(tx, _get, {"uuid": uuid})
+    rows = tx.fetch(_get, {"uuid": uuid})
+    return _host(rows[0]) if rows else None
 
 
 def by_key(tx: Tx, public_key: str) -> Host | None:
@@ -174,7 +176,7 @@ _is_joined = host.c.state == str(Membership.JOINED)
 _is_there = host.c.state != str(Membership.REMOVED)
 _by_scope = host.c.scope_key == bindparam("scope_key")
 _uuids: BindParameter[str] = bindparam("uuids", expanding=True)
-_get = select(host).where(host.c.uuid == bindparam("uuid"))
+_get = Prepared(select(host).where(host.c.uuid == bindparam("uuid")))
 _by_key = select(host).where(host.c.public_key == bindparam("public_key"))
 _joined = select(host).where(_by_scope, _is_joined)
 _of_scope = select(host).where(_by_scope, _is_there).order_by(host.c.asked_at, host.c.uuid)

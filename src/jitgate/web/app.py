@@ -44,12 +44,13 @@ def create_app(
     """
     app = FastAPI(title="jitgate", version=__version__, redirect_slashes=False, docs_url=None, redoc_url=None)
     app.state.service = service
+    app.state.agents = link
+    if link is not None:
+        # First, because routes are tried one after the other, and most calls are polls.
+        agents.add_routes(app)
     arm.add_routes(app)
     app.include_router(api.router)
     portal.add_routes(app)
-    app.state.agents = link
-    if link is not None:
-        agents.add_routes(app)
     app.add_api_route("/healthz", healthz, methods=["GET"], include_in_schema=False)
     app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
     app.add_exception_handler(JitgateError, errors.answer_refusal)

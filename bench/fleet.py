@@ -1,0 +1,37 @@
+"""Hosts elsewhere: how soon a port opens on one, and what thousands of them cost one server."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench import remote
+from bench.figures import Aim, Row, number, percentile
+from bench.swarm import Swarm
+
+_BATCH = 1_000
+
+
+def measure(scratch: Path, times: int, agents: int, idle: float) -> Iterator[Row]:
+    """First one real agent, then so many simulated ones. `idle`: seconds; the server looks at each host every 300 s."""
+    yield from remote.measure(scratch, times)
+    with Swarm(scratch / "swarm", agents) as swarm:
+        yield _memory(swarm)
+        cores = swarm.load(idle)
+        yield Row(f"server, {agents:,} agents, idle", f"{number(cores)} cores", cores, "cores", aim=Aim(0.5))
+        batch = min(_BATCH, agents)
+        yield from _reached(f"one policy over {batch:,} of {agents:,} hosts", swarm.protect(batch))
+        yield from _reached(f"a grant on each of {batch:,} of {agents:,} hosts", swarm.open(batch))
+
+
+def _memory(swarm: Swarm) -> Row:
+    with_all = swarm.resident()
+    each = (with_all - swarm.alone) / swarm.count / 1024
+    what, against = f"server, resident, {swarm.count:,} agents", f"none {number(swarm.alone / 1e6)} MB"
+    return Row(what, f"{number(with_all / 1e6)} MB", each, "KiB each", against)
+
+
+def _reached(what: str, seconds: Sequence[float]) -> Iterator[Row]:
+    """From the ask to the agents having it."""
+    most = max(seconds)
+    middle, late = percentile(seconds, 50), percentile(seconds, 99)
+    yield Row(f"{what}: an agent has it, p99", f"{number(late)} s", late, "s", f"p50 {number(middle)} s", Aim(1))
+    yield Row(f"{what}: the last agent has it", f"{number(most)} s", most, "s")
