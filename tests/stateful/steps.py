@@ -72,6 +72,8 @@ class Steps(RuleBasedStateMachine):
         self.askers: dict[str, Asker] = {"alice": self.house.alice}
         for name in ("bob", "carol"):
             self.askers[name] = self.run(self.house.add_asker(name, "Owner"))
+        # Who is frozen changes nothing for others, so this one never is.
+        self.admin = self.run(self.house.add_asker("frank", "Owner"))
         self.model = Model(self.house.clock.wall(), self.house.clock.elapsed())
         self.model.incarnations = {machine.name: machine.uuid for machine in self.house.machines}
         self.every_machine = {machine.name: machine for machine in self.house.machines}
@@ -266,7 +268,7 @@ class Steps(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(POLICIES))
     def delete_policy(self, name: str) -> None:
-        existed = self.run(policies.delete_policy(self.house.service, self.house.alice, policy_id(name)))
+        existed = self.run(policies.delete_policy(self.house.service, self.admin, policy_id(name)))
         assert existed == (name in self.model.policies)
         self.model.policies.pop(name, None)
         self._disturb()
@@ -275,7 +277,7 @@ class Steps(RuleBasedStateMachine):
     @rule(longest=st.sampled_from([None, 1, 2]), approvals=st.sampled_from([0, 0, 0, 1]), observes=st.booleans())
     def put_guardrail(self, longest: int | None, approvals: int, observes: bool) -> None:
         rail = Rail(None if longest is None else timedelta(hours=longest), approvals, observes)
-        in_force = self.run(guardrails.put_guardrail(self.house.service, self.house.alice, _guardrail(rail)))
+        in_force = self.run(guardrails.put_guardrail(self.house.service, self.admin, _guardrail(rail)))
         if rail.is_looser_than(self.model.rail or Rail()):
             assert not in_force
             self.model.proposed = rail
@@ -587,7 +589,7 @@ class Steps(RuleBasedStateMachine):
         made = tuple(
             MachinePolicy(self._machine_id(machine), tuple(map(_port_rule, found))) for machine, found in given.items()
         )
-        self.run(policies.put_policy(self.house.service, self.house.alice, Policy(policy_id(name), made), force=True))
+        self.run(policies.put_policy(self.house.service, self.admin, Policy(policy_id(name), made), force=True))
         self.model.policies[name] = given
         self._disturb()
         self.model.policies_changed()
