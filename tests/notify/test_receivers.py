@@ -56,6 +56,19 @@ def test_apprise_itself_delivers_to_a_real_receiver(tmp_path: Path) -> None:
     assert b"A text" in post.body
 
 
+def test_what_somebody_wrote_is_text_to_every_service_that_apprise_knows(tmp_path: Path) -> None:
+    """A reason is no place to hide a link to somewhere else in: e-mail is HTML by default."""
+    pytest.importorskip("apprise")
+    file = tmp_path / "addresses"
+    message = Message("msg_1", Topic.ALARM, b"{}", "A title", 'justification: <a href="https://evil.example">approve</a>')
+    with Endpoint() as endpoint:
+        file.write_text(f"json://127.0.0.1:{endpoint.port}/hook?format=html\n")
+        Channel("team", frozenset(), apprise_channel(file, "notify[0].apprise_file")).send(message, datetime.now(UTC))
+        [post] = endpoint.taken
+    assert b"<a" not in post.body
+    assert b"&lt;a" in post.body
+
+
 @pytest.mark.parametrize("text", ["", "nonsense://token-of-somebody", "no address at all"])
 def test_addresses_that_apprise_does_not_know_are_refused_and_not_shown(tmp_path: Path, text: str) -> None:
     pytest.importorskip("apprise")

@@ -145,7 +145,9 @@ def owns(principal: Principal, machine: Machine) -> bool:
     """Whether somebody owns a machine: by its tag, or by the role Owner at the machine itself, not above it."""
     tag = next((value for name, value in machine.tags.items() if key(name) == OWNER_TAG), "")
     named = {key(part.strip()) for part in tag.split(",")} - {""}
-    mine = {key(principal.name), *(f"group:{group}" for group in principal.groups)}
+    # A person may be called as a group is written, and is none.
+    mine = {key(principal.name)} - {name for name in named if name.startswith("group:")}
+    mine |= {f"group:{group}" for group in principal.groups}
     assigned = any(a.role.name == roles.OWNER.name and key(a.scope) == machine.key for a in principal.assignments)
     return bool(named & mine) or assigned
 

@@ -123,7 +123,8 @@ def apprise_channel(path: Path, setting: str) -> Callable[[str, str], bool]:
         raise Invalid(setting, f"{path} has a line that Apprise does not understand", allowed="Apprise's addresses")
 
     def tell(title: str, text: str) -> bool:
-        return bool(channel.notify(body=text, title=title))
+        # As text: else what somebody has written goes into an e-mail as HTML, and into a chat as links.
+        return bool(channel.notify(body=text, title=title, body_format=apprise.NotifyFormat.TEXT))
 
     return tell
 

@@ -98,6 +98,11 @@ def test_the_owner_of_a_machine_is_told_by_its_tag(tag: str, is_owner: bool) -> 
     assert owns(person("dave", "web"), make_machine(tags={"Owner": tag})) is is_owner
 
 
+def test_a_name_that_looks_like_a_group_owns_nothing_of_the_groups() -> None:
+    """Names of people come from identity providers: somebody may call themselves anything there."""
+    assert not owns(person("group:web"), make_machine(tags={"Owner": "group:web"}))
+
+
 def test_the_owner_of_a_machine_is_told_by_an_assignment_at_it_and_not_above() -> None:
     assert owns(person("dave", scope=WEB.id.upper(), role=roles.OWNER), WEB)
     assert not owns(person("dave", scope=GROUP, role=roles.OWNER), WEB)
