@@ -60,7 +60,9 @@ def test_what_somebody_wrote_is_text_to_every_service_that_apprise_knows(tmp_pat
     """A reason is no place to hide a link to somewhere else in: e-mail is HTML by default."""
     pytest.importorskip("apprise")
     file = tmp_path / "addresses"
-    message = Message("msg_1", Topic.ALARM, b"{}", "A title", 'justification: <a href="https://evil.example">approve</a>')
+    message = Message(
+        "msg_1", Topic.ALARM, b"{}", "A title", 'justification: <a href="https://evil.example">approve</a>'
+    )
     with Endpoint() as endpoint:
         file.write_text(f"json://127.0.0.1:{endpoint.port}/hook?format=html\n")
         Channel("team", frozenset(), apprise_channel(file, "notify[0].apprise_file")).send(message, datetime.now(UTC))

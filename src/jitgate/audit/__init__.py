@@ -18,6 +18,7 @@ from jitgate.core.record import encode, moment
 from jitgate.store import activity
 from jitgate.store.activity import Entry
 from jitgate.store.database import Tx
+from jitgate.trust.tokens import masked
 
 
 class Operation(StrEnum):
@@ -149,10 +150,14 @@ def record(tx: Tx, events: Iterable[Event]) -> None:
 
 
 def refusal(error: JitgateError) -> Mapping[str, Any]:
-    """A refusal's properties: every reason, with its field and what would have been allowed."""
+    """A refusal's properties: every reason, with its field and what would have been allowed.
+
+    A reason repeats what was sent, which may be a token in the wrong place.
+    """
     return {
         "reasons": [
-            {"code": r.code, "field": r.field, "message": r.message, "allowed": r.allowed} for r in error.reasons
+            {"code": r.code, "field": r.field, "message": masked(r.message), "allowed": r.allowed}
+            for r in error.reasons
         ]
     }
 
@@ -187,6 +192,7 @@ def leaves(entries: Iterable[Entry], first: int) -> list[bytes]:
 
 
 def _row(tx: Tx, event: Event) -> Mapping[str, Any]:
+    resource = masked(event.resource)
     return {
         "at": tx.now,
         "operation": str(event.operation),
@@ -195,8 +201,8 @@ def _row(tx: Tx, event: Event) -> Mapping[str, Any]:
         "caller": event.actor.name,
         "credential": event.actor.credential,
         "address": event.actor.address,
-        "resource": event.resource,
-        "resource_key": resource_id.key(event.resource),
+        "resource": resource,
+        "resource_key": resource_id.key(resource),
         "correlation": event.correlation,
         "properties": {**event.properties, **_proven(event.proof)},
     }

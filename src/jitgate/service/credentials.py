@@ -22,6 +22,7 @@ from jitgate.service.delegation import require_rights_of
 from jitgate.store import credentials, principals
 from jitgate.store.database import Tx
 from jitgate.store.principals import Account, Credential
+from jitgate.trust import tokens
 
 SHORTEST, LONGEST = timedelta(minutes=5), timedelta(days=730)
 MOST_ACTIONS, LONGEST_ACTION, LONGEST_LABEL, MOST_EACH = 100, 256, 200, 50
@@ -95,22 +96,31 @@ async def make_secret(service: Service, asker: Asker, name: str, wanted: Wanted)
 
 
 async def list_credentials(service: Service, asker: Asker, name: str | None = None) -> tuple[Held, ...]:
-    """Tokens and secrets, one's own or of whom is named, oldest first. Raises Forbidden, NotFound."""
+    """Tokens and secrets, one's own or of whom is named, oldest first. Raises Forbidden, NotFound.
+
+    A limited credential is told of no other.
+    """
     if name is not None:
         require(asker, roles.READ_CREDENTIAL, "/")
 
     def work(tx: Tx) -> tuple[Held, ...]:
         account = _own_account(tx, asker) if name is None else _existing(tx, name)
-        return tuple(_held(tx, each, account) for each in credentials.list_of(tx, account.uid, _KINDS))
+        found = credentials.list_of(tx, account.uid, _KINDS)
+        return tuple(_held(tx, each, account) for each in found if name is not None or _is_own(asker, each))
 
     return await service.store.read(work)
 
 
 async def revoke_credential(service: Service, asker: Asker, id: str) -> None:
-    """Make a token or secret useless at once. Revoking twice is revoking once. Raises NotFound, Forbidden."""
+    """Make a token or secret useless at once, by its id or by all of it. Revoking twice is revoking once.
+
+    Raises NotFound, Forbidden.
+    """
+    pasted = tokens.parse(id)
+    wanted = pasted.id if pasted else id
 
     def work(tx: Tx) -> None:
-        found = credentials.get(tx, id)
+        found = credentials.get(tx, wanted)
         if not _is_own(asker, found):
             require(asker, roles.DELETE_CREDENTIAL, "/")
             must_not_be_frozen(tx, asker)
