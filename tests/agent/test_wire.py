@@ -34,7 +34,7 @@ from jitgate.core.prefixes import Prefix, canonical
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
-names = st.text(min_size=1, max_size=20)
+names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 numbers = st.integers(0, 1 << 60)
 ports = st.integers(1, 65535)
 protocols = st.sampled_from([Protocol.TCP, Protocol.UDP])

@@ -21,7 +21,7 @@ from jitgate.agent.membership import Membership
 from jitgate.clock import Clock
 from jitgate.connectors.hosts import polls, proofs
 from jitgate.connectors.hosts.messages import Answer, Applied, Apply, Discover, Failed, Hosts, Request
-from jitgate.connectors.hosts.polls import HOLD_SECONDS, Outbox, Poll, Reply
+from jitgate.connectors.hosts.polls import HOLD_SECONDS, Outbox, Poll, Reply, Said
 from jitgate.connectors.hosts.wire import Malformed
 from jitgate.failpoints import failpoint
 from jitgate.trust import signatures
@@ -30,6 +30,7 @@ from jitgate.trust.signatures import Forged, SigningKey
 
 POLL, KEYS = "/agents/v1/poll", "/agents/v1/keys"
 _ANSWERING_MAY_TAKE = 1.0
+_TOO_LARGE = 413
 _PATIENCE_SECONDS = HOLD_SECONDS + 15
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
 _LONGEST_PAUSE_IF_REFUSED = 3.0
@@ -93,7 +94,8 @@ class PollingLink:
     def _take_turn(self) -> list[Request]:
         with self._changing:
             self._turn += 1
-            said = self._outbox.unheard()
+            # What begins a session is not heard: it only has to be small enough for a server that knows of none.
+            said = self._outbox.unheard() if self._session else Said()
             self._is_held, self._channel.interrupted = True, False
         nonce = signatures.encode(os.urandom(16))
         poll = Poll(self._member.host, self._session, self._turn, nonce, self._heard, self._keys.epoch, said)
@@ -118,6 +120,9 @@ class PollingLink:
             self._fetch_keys()
             raise
         failpoint("agent.link.after_send")
+        if answer.status == _TOO_LARGE:
+            # A server that knows nothing of this session takes no more than begins one.
+            self._session = ""
         if answer.status != 200:
             raise Turned(f"the server answered {answer.status}: {_message(answer.body)}")
         return answer

@@ -160,6 +160,8 @@ async def join(service: Service, token: str, claim: Claim, correlation: str = ""
     """
     resource_id.check_name(claim.name, "name")
     try:
+        # A stranger must not have the one who writes wait for it.
+        await service.store.read(lambda tx: hosts.by_key(tx, claim.public_key) or joining.prove(tx, token))
         return await service.store.write(lambda tx: _join(tx, service, token, claim))
     except NotKnown as error:
         await refuse(service, error, claim.address, correlation)

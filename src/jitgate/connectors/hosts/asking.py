@@ -10,6 +10,9 @@ from jitgate.connectors.base import ConnectorError
 from jitgate.connectors.hosts.messages import Applied, Failed, Hosts
 
 Reply = Hosts | Applied | Failed
+_MOST_GIVEN_UP = 8
+"""Questions about one scope that a late answer may still answer."""
+
 Whom = object
 """What tells one agent from another: compared by identity."""
 
@@ -44,10 +47,17 @@ class Asking:
                 return await question.answer
         except TimeoutError:
             if scope:
-                self._given_up[number] = question
+                self._give_up(number, question)
             raise
         finally:
             del self._under_way[number]
+
+    def _give_up(self, number: int, question: _Question) -> None:
+        """Remember the last few questions about a scope: one that never answers is asked for ever."""
+        former = [n for n, each in self._given_up.items() if (each.whom, each.scope) == (question.whom, question.scope)]
+        for each in former[: len(former) + 1 - _MOST_GIVEN_UP]:
+            del self._given_up[each]
+        self._given_up[number] = question
 
     def hear(self, whom: Whom, reply: Reply) -> str:
         """Take in an answer. The scope that it is about, if nobody waits for it any more; else ""."""

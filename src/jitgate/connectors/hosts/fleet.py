@@ -1,6 +1,7 @@
 """Hosts elsewhere, as a connector: their agents dial out, and poll for what is asked of them."""
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections import deque
@@ -10,10 +11,10 @@ from datetime import datetime, timedelta
 
 from jitgate.clock import Clock
 from jitgate.connectors.base import ConnectorError, Done, Memory, Outcome, Pending, Plan, Report
-from jitgate.connectors.hosts import proofs
+from jitgate.connectors.hosts import proofs, wire
 from jitgate.connectors.hosts.asking import Asking
 from jitgate.connectors.hosts.connector import Listener
-from jitgate.connectors.hosts.line import Line, Member
+from jitgate.connectors.hosts.line import LARGEST_OF_STRANGERS, Line, Member
 from jitgate.connectors.hosts.messages import (
     Answer,
     Applied,
@@ -27,8 +28,10 @@ from jitgate.connectors.hosts.messages import (
     Settled,
 )
 from jitgate.connectors.hosts.polls import SILENT_SECONDS, Poll, Reply, Said
+from jitgate.connectors.hosts.wire import Malformed
 from jitgate.connectors.steps import steps
 from jitgate.core.desired import Desired
+from jitgate.core.errors import Unavailable
 from jitgate.core.machine import Machine
 from jitgate.trust.signatures import Forged
 
@@ -37,6 +40,10 @@ PATIENCE_SECONDS = 5.0
 _KEYS_A_SECOND = 20_000
 _MOST_UNTOLD = 100
 _LARGEST_FACTS = 64 << 10
+_MOST_ADDRESSES = 64
+_MOST_WORDS, _LONGEST_WORDS = 20, 500
+"""Of what a host tells people in a report."""
+
 _THEIRS = frozenset(Kind) - {Kind.CONNECTED, Kind.ANSWERED, Kind.DOUBLED}
 """What an agent may say has happened; the rest is for the server to conclude."""
 
@@ -54,21 +61,22 @@ class Fleet:
         self._patience = patience
         self._asking = Asking()
         self._lines: dict[str, Line] = {}
+        self._scopes: dict[str, str] = {}
         self._untold: dict[Line, deque[Happened | Attempts | HostFacts]] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._heard: dict[str, datetime] = {}
 
     # --- what agents do -------------------------------------------------------------------------------
 
-    def knows(self, member: Member, session: str) -> bool:
-        """Whether this is the session that the host's agent is in."""
-        line = self._lines.get(member.scope)
-        return line is not None and line.member == member and line.is_in(session)
+    def largest(self, uuid: str, session: str) -> int:
+        """How many bytes a poll of a host may have: only the host and this server know the session's name."""
+        line = self._lines.get(self._scopes.get(uuid, ""))
+        return LARGEST_OF_STRANGERS if line is None else line.largest(session)
 
     async def poll(self, member: Member, poll: Poll, hold: float) -> Reply:
         """Take in what an agent says, whose signature has been seen to be its own, and answer when there is something.
 
-        Raises Forged for a poll that came before.
+        Raises Forged for a poll that came before, Unavailable for one session after the other.
         """
         received = self._clock.elapsed()
         line = self._line(member)
@@ -87,9 +95,11 @@ class Fleet:
         found, self._heard = self._heard, {}
         return found
 
-    def forget(self, scope: str) -> None:
-        """A host is no longer a member."""
-        if (line := self._lines.pop(scope, None)) is not None:
+    def forget(self, scope: str, uuid: str) -> None:
+        """A host is no longer a member. Does nothing for one that never was: its name may be another's."""
+        line = self._lines.get(scope)
+        if line is not None and line.member.uuid == uuid:
+            del self._lines[scope], self._scopes[uuid]
             self._asking.fail(line, "the host was removed")
             line.begin()
 
@@ -123,7 +133,7 @@ class Fleet:
             raise answer.error()
         if not isinstance(answer, Applied) or answer.report.scope != desired.scope:
             raise ConnectorError("the agent answered something else")
-        return Done(_proven(answer.report, line.member))
+        return Done(_proven(_own(answer.report, line.member), line.member))
 
     async def close(self) -> None:
         """Let all polls end, and nothing more be passed on."""
@@ -139,7 +149,10 @@ class Fleet:
     def _line(self, member: Member) -> Line:
         line = self._lines.get(member.scope)
         if line is None or line.member != member:
+            if line is not None:
+                self.forget(member.scope, line.member.uuid)
             line = self._lines[member.scope] = Line(member)
+            self._scopes[member.uuid] = member.scope
         return line
 
     def _speaking(self, scope: str) -> Line:
@@ -154,8 +167,10 @@ class Fleet:
         return line
 
     def _begin(self, line: Line, poll: Poll, received: float) -> Reply:
+        if not line.may_begin.take(received):
+            raise Unavailable("Too many sessions of this host begin; do two agents use its key? Try again in a moment.")
         now = self._clock.wall()
-        if poll.session and poll.session == line.former:
+        if poll.session and poll.session == line.former and line.may_alarm.take(received):
             # Its session was taken from it by another agent that signs with the same key.
             self._tell(line, Happened(Kind.DOUBLED, line.member.scope, "two agents use this host's key", now))
         self._asking.fail(line, "the host's agent has connected anew; this is tried again")
@@ -167,12 +182,13 @@ class Fleet:
 
     def _hear(self, line: Line, answer: Answer) -> None:
         if isinstance(answer, (Happened, Attempts)):
-            if _is_own(answer, line.member):
+            if _is_own(answer, line.member) and line.may_tell.take(self._clock.elapsed()):
                 self._tell(line, answer)
         elif isinstance(answer, Hosts) and answer.number == 0:
             for facts in answer.hosts[:1]:
-                if len(json.dumps(dict(facts.facts))) <= _LARGEST_FACTS:
-                    self._tell(line, facts)
+                is_small = len(json.dumps(dict(facts.facts))) <= _LARGEST_FACTS
+                if is_small and line.may_tell.take(self._clock.elapsed()):
+                    self._tell(line, replace(facts, addresses=_addresses(facts)))
         elif scope := self._asking.hear(line, answer):
             late = "the agent answered after nobody waited any more"
             self._tell(line, Happened(Kind.ANSWERED, scope, late, self._clock.wall()))
@@ -218,6 +234,30 @@ def _is_own(said: Happened | Attempts, member: Member) -> bool:
     return isinstance(said, Attempts) or (
         said.kind in _THEIRS and (not said.record or said.record.startswith(f"{member.uuid}:"))
     )
+
+
+def _addresses(facts: HostFacts) -> tuple[str, ...]:
+    """What of the addresses is an address: people, and their programs, connect to it."""
+    found = []
+    for told in facts.addresses[: 2 * _MOST_ADDRESSES]:
+        with contextlib.suppress(Malformed):
+            found.append(wire.address(told))
+    return tuple(found[:_MOST_ADDRESSES])
+
+
+def _own(report: Report, member: Member) -> Report:
+    """The report, with what a host may say: about itself, and not where people are to connect to."""
+    return replace(
+        report,
+        connections={},
+        protected={key: why[:_LONGEST_WORDS] for key, why in report.protected.items() if key.machine == member.uuid},
+        repaired=_few(report.repaired),
+        outranked=_few(report.outranked),
+    )
+
+
+def _few(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(text[:_LONGEST_WORDS] for text in texts[:_MOST_WORDS])
 
 
 def _proven(report: Report, member: Member) -> Report:

@@ -33,7 +33,7 @@ def check(report: Report, public: str) -> None:
     try:
         said = json.loads(proof.statement)
         same = _statement(report, str(said["at"])) == proof.statement
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         same = False
     if not same:
         raise Forged("what the host has signed is not what it reports")

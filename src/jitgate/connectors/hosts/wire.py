@@ -6,6 +6,8 @@ ends up in a firewall command.
 """
 
 import json
+import math
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple
@@ -24,6 +26,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _LAST_MOMENT = (datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LONGEST_TEXT = 4096
 _MOST_TEXTS = 1000
+_SMUGGLED = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
+"""Escapes of NUL, and of what may be half of a surrogate pair."""
 _PROTOCOLS = {"TCP": Protocol.TCP, "UDP": Protocol.UDP}
 
 Value = TypeVar("Value")
@@ -40,11 +44,17 @@ def dumps(value: Json) -> bytes:
 
 
 def loads(data: bytes) -> Json:
-    """A message out of bytes. Raises Malformed."""
+    """A message out of bytes: only what every other reader of it would take too. Raises Malformed.
+
+    A text that no encoding holds, or a number that is none, would otherwise get as far as the record, which could then
+    not be sealed any more.
+    """
     try:
-        value = json.loads(data)
+        value = json.loads(data.decode("utf-8"), parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"a message is not JSON: {error}") from None
+    if _SMUGGLED.search(data):
+        _check_texts(value)
     return obj(value)
 
 
@@ -128,7 +138,31 @@ def decode_time(value: object) -> datetime:
 
 def clip(value: str) -> str:
     """A text for people, cut to what the other side accepts."""
-    return value[:_LONGEST_TEXT]
+    return value[:_LONGEST_TEXT].replace("\0", "?").encode("utf-8", "replace").decode()
+
+
+def _number(spelt: str) -> float:
+    if not math.isfinite(number := float(spelt)):
+        raise Malformed(f"{spelt:.60} is not a finite number")
+    return number
+
+
+def _check_texts(value: object) -> None:
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            _check_text(item)
+        elif isinstance(item, list):
+            left.extend(item)
+        elif isinstance(item, dict):
+            left.extend(item)
+            left.extend(item.values())
+
+
+def _check_text(found: str) -> None:
+    if "\0" in found or any("\ud800" <= character <= "\udfff" for character in found):
+        raise Malformed(f"{found!r:.60} holds NUL or half of a surrogate pair")
 
 
 # Small readers, for other messages too. Each raises Malformed.

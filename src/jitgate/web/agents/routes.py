@@ -8,6 +8,7 @@
     GET  /agents/v1/authorities  what the server's TLS certificate is checked against; a new host compares its pin
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
@@ -18,8 +19,9 @@ from starlette.responses import Response
 
 from jitgate.connectors.hosts import polls
 from jitgate.connectors.hosts.fleet import Fleet
-from jitgate.connectors.hosts.line import Member
-from jitgate.connectors.hosts.wire import LARGEST, Malformed
+from jitgate.connectors.hosts.line import LARGEST_OF_STRANGERS, Member
+from jitgate.connectors.hosts.polls import Poll
+from jitgate.connectors.hosts.wire import Malformed
 from jitgate.core.errors import Invalid, TooLarge, Unauthenticated, Unavailable
 from jitgate.identity.credentials import NotKnown
 from jitgate.service import hosts
@@ -36,7 +38,7 @@ from jitgate.web.errors import json_response
 PREFIX = "/agents/v1/"
 POLL, JOIN, KEYS, AUTHORITIES = (f"{PREFIX}{name}" for name in ("poll", "join", "keys", "authorities"))
 
-_LARGEST_OF_STRANGERS = 64 << 10
+_BODY_SECONDS = 30.0
 _NOT_INVITED = "This is no join token that is in force: it may be used up, or over. Make another: jitgate host token"
 _UNKNOWN = "This is not signed by a host that has joined. If it was removed, join again: jitgate agent join"
 
@@ -67,7 +69,7 @@ async def join(request: Request) -> Response:
     token = bearer(request.scope)
     if not token:
         raise Unauthenticated("A host joins by a join token: Authorization: Bearer TOKEN. Make one: jitgate host token")
-    body = await _body(request, _LARGEST_OF_STRANGERS)
+    body = await _body(request, LARGEST_OF_STRANGERS)
     form = _form(body)
     try:
         signatures.verify(form.public_key, polls.JOIN, body, request.headers.get("jitgate-signature", ""))
@@ -86,14 +88,16 @@ async def poll(request: Request) -> Response:
     # Thousands of hosts poll for ever; what comes of it has lines of its own.
     request.scope["state"]["is_routine"] = True
     uuid, signature = _signed_by(request)
+    link = link_of(request)
+    body = await _body(request, link.fleet.largest(uuid, request.headers.get("jitgate-session", "")))
+    # Not before: who takes long to send must not speak as what it was when it began.
     host = await hosts.member(service_of(request), uuid)
     if host is None:
         raise Unauthenticated(_UNKNOWN)
-    link, member = link_of(request), Member(host.uuid, host.scope, host.public_key)
-    body = await _body(request, _largest(request, link, member))
+    member = Member(host.uuid, host.scope, host.public_key)
     try:
         signatures.verify(member.key, polls.POLL, body, signature)
-        said = polls.decode_poll(body)
+        said = await _decoded(body)
         if said.host != member.uuid:
             raise Forged("the poll speaks of another host")
         reply = await link.fleet.poll(member, said, polls.HOLD_SECONDS)
@@ -134,19 +138,24 @@ def _signed_by(request: Request) -> tuple[str, str]:
     return parts[1], parts[2]
 
 
-def _largest(request: Request, link: AgentLink, member: Member) -> int:
-    """How much is read before the signature can be checked: only the host and this server know the session's name."""
-    session = request.headers.get("jitgate-session", "")
-    return LARGEST if link.fleet.knows(member, session) else _LARGEST_OF_STRANGERS
-
-
 async def _body(request: Request, most: int) -> bytes:
     found = bytearray()
-    async for piece in request.stream():
-        found += piece
-        if len(found) > most:
-            raise TooLarge("body", "the body is too large", allowed=f"at most {most} bytes")
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for piece in request.stream():
+                found += piece
+                if len(found) > most:
+                    raise TooLarge("body", "the body is too large", allowed=f"at most {most} bytes")
+    except TimeoutError:
+        raise Invalid("body", "the body did not come in time", allowed=f"{_BODY_SECONDS:.0f} seconds") from None
     return bytes(found)
+
+
+async def _decoded(body: bytes) -> Poll:
+    """The poll. A large one is read beside the event loop. Raises Malformed."""
+    if len(body) <= LARGEST_OF_STRANGERS:
+        return polls.decode_poll(body)
+    return await asyncio.to_thread(polls.decode_poll, body)
 
 
 def _form(body: bytes) -> JoinForm:

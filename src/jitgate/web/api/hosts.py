@@ -95,7 +95,7 @@ async def confirm_addresses(name: Name, service: CurrentService, asker: CurrentA
 async def remove_host(name: Name, request: Request, service: CurrentService, asker: CurrentAsker) -> ShownHost:
     """Have a host be a member no more. Its grants end; its agent keeps shut what it protects, until it is released."""
     view = await hosts.remove_host(service, asker, name)
-    link_of(request).fleet.forget(view.host.scope)
+    link_of(request).fleet.forget(view.host.scope, view.host.uuid)
     return _shown(view)
 
 
