@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.house import HOUR, MINUTE, START, SUBSCRIPTION, House, ask, lasting
+from tests.house import HOUR, MINUTE, START, SUBSCRIPTION, House, ask, lasting, part, policy_id, port
 
 from jitgate.audit import Operation
 from jitgate.core.access import CloseReason, State
@@ -220,3 +220,24 @@ async def quietly_freeze_everything(house: House) -> None:
     """A freeze that has closed nothing: what comes later is to be refused all the same."""
     uid = house.alice.principal.uid
     await house.store.write(lambda tx: rows.add(tx, Freeze("f" * 32, "an incident", tx.now, scope="/"), uid))
+
+
+@pytest.mark.parametrize("way", ["disable", "delete", "write"])
+async def test_no_policy_takes_its_protection_off_what_is_frozen(house: House, way: str) -> None:
+    """A port that no policy holds is open to everybody, which is the opposite of what was asked for."""
+    await house.put(part("web-1", port(22), port(3389)), part("web-2", port(22)))
+    held = await freezes.freeze(house.service, house.alice, Target(machine="web-1"), "an incident")
+
+    async def act() -> None:
+        if way == "disable":
+            await policies.disable_machines(house.service, house.alice, ["web-1"])
+        elif way == "delete":
+            await policies.delete_policy(house.service, house.alice, policy_id())
+        else:
+            await house.put_only(part("web-1", port(3389)), part("web-2", port(22)))
+
+    with pytest.raises(Refused, match="frozen since"):
+        await act()
+    await house.put_only(part("web-1", port(22), port(3389), port(5985)))
+    await freezes.thaw(house.service, house.alice, held.freeze.uid, "it is over")
+    await act()

@@ -193,6 +193,12 @@ class Model:
             if promise.state != OVER and self.is_frozen(promise.owner, names.get(promise.machine, "")):
                 self.close(promise)
 
+    def would_bare(self, name: str, given: Mapping[str, tuple[Rule, ...]]) -> bool:
+        """Whether a policy that is written so, or is no more, would leave out a port of a machine that is frozen."""
+        old = self.policies.get(name, {})
+        frozen = [machine for machine in old if self.frozen & {machine, "everything"}]
+        return any(_held(old[machine]) - _held(given.get(machine, ())) for machine in frozen)
+
     def approve(self, promises: Iterable[Promise], by: str) -> bool:
         """Somebody agrees to what waits. False: they cannot, or it would not be granted any more."""
         waiting = [promise for promise in promises if promise.state == PENDING]
@@ -383,3 +389,7 @@ def _due(promise: Promise) -> datetime | None:
         OVER: (),
     }
     return min((moment for moment in moments[promise.state] if moment is not None), default=None)
+
+
+def _held(rules: Iterable[Rule]) -> set[tuple[int, str]]:
+    return {(rule.port, protocol) for rule in rules for protocol in rule.protocols}

@@ -6,7 +6,7 @@ import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -27,9 +27,10 @@ from jitgate.core.resource_id import MachineId, parse_machine_id
 from jitgate.service import approvals, freezes, grants, guardrails, policies, requests
 from jitgate.service.base import Asker
 from jitgate.service.freezes import Target
-from jitgate.service.views import GrantView, RequestView
+from jitgate.service.views import GrantView
 from jitgate.store import scopes
 
+T = TypeVar("T")
 PORTS = (22, 53)
 POLICIES = ("one", "two")
 REFUSALS = (Refused, Invalid, Conflict)
@@ -268,7 +269,10 @@ class Steps(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(POLICIES))
     def delete_policy(self, name: str) -> None:
-        existed = self.run(policies.delete_policy(self.house.service, self.admin, policy_id(name)))
+        act = policies.delete_policy(self.house.service, self.admin, policy_id(name))
+        existed = self._said(act, not self.model.would_bare(name, {}))
+        if existed is None:
+            return
         assert existed == (name in self.model.policies)
         self.model.policies.pop(name, None)
         self._disturb()
@@ -510,9 +514,9 @@ class Steps(RuleBasedStateMachine):
         request = waiting[which % len(waiting)].request
         return [promise for promise in self.model.promises if promise.request == request]
 
-    def _said(self, act: Coroutine[Any, Any, RequestView], expected: bool) -> RequestView | None:
+    def _said(self, act: Coroutine[Any, Any, T], expected: bool) -> T | None:
         try:
-            done: RequestView = self.run(act)
+            done: T = self.run(act)
         except (*REFUSALS, Forbidden):
             assert not expected, "refused, though nothing speaks against it"
             return None
@@ -589,7 +593,9 @@ class Steps(RuleBasedStateMachine):
         made = tuple(
             MachinePolicy(self._machine_id(machine), tuple(map(_port_rule, found))) for machine, found in given.items()
         )
-        self.run(policies.put_policy(self.house.service, self.admin, Policy(policy_id(name), made), force=True))
+        act = policies.put_policy(self.house.service, self.admin, Policy(policy_id(name), made), force=True)
+        if self._said(act, not self.model.would_bare(name, given)) is None:
+            return
         self.model.policies[name] = given
         self._disturb()
         self.model.policies_changed()

@@ -12,8 +12,8 @@ from jitgate.core import duration, roles
 from jitgate.core import policy as policies_core
 from jitgate.core.access import CloseReason, Grant, State
 from jitgate.core.checks import not_onboarded
-from jitgate.core.desired import Protocol
-from jitgate.core.errors import Invalid, Refused
+from jitgate.core.desired import PortKey, Protocol
+from jitgate.core.errors import Invalid, Reason, Refused
 from jitgate.core.machine import DEFAULT_PORTS, Machine
 from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.prefixes import ANYWHERE
@@ -26,7 +26,7 @@ from jitgate.service.base import Asker, Service
 from jitgate.service.machines import readable
 from jitgate.service.requests import policy_not_found
 from jitgate.service.views import MachineView, Page, PolicyView
-from jitgate.store import grants, history, machines, plans, policies, requests, scopes
+from jitgate.store import freezes, grants, history, machines, plans, policies, requests, scopes
 from jitgate.store.database import Tx
 from jitgate.store.history import What
 from jitgate.store.policies import Stored
@@ -74,7 +74,7 @@ async def get_policy(service: Service, asker: Asker, id: PolicyId) -> PolicyView
 async def delete_policy(service: Service, asker: Asker, id: PolicyId) -> bool:
     """Remove a policy; ports that no other policy protects are opened up. False: there was none.
 
-    Raises Forbidden.
+    Raises Forbidden, and Refused while one of its machines is frozen.
     """
 
     def work(tx: Tx) -> bool:
@@ -83,6 +83,7 @@ async def delete_policy(service: Service, asker: Asker, id: PolicyId) -> bool:
         if stored is None:
             return False
         _may_change_machines(tx, asker, [machine.id.text for machine in stored.policy.machines])
+        _must_not_bare_what_is_frozen(tx, asker, stored.policy, replace(stored.policy, machines=()))
         policies.remove(tx, id.key)
         _remember(tx, asker, stored.policy, gone=True)
         closed = _close_uncovered(tx, stored.policy.machines)
@@ -184,6 +185,7 @@ def _may_write(tx: Tx, asker: Asker, policy: Policy, old: Policy | None, force: 
     """The rights to write: the policy, and every machine that the write adds, changes or removes."""
     require(asker, roles.WRITE_POLICY, policy.id.text)
     _may_change_machines(tx, asker, _touched(old, policy))
+    _must_not_bare_what_is_frozen(tx, asker, old, policy)
     known = machines.by_keys(tx, [machine.id.key for machine in policy.machines])
     for index, machine in enumerate(policy.machines):
         field = f"{_MACHINES}[{index}]"
@@ -224,6 +226,20 @@ def _may_change_machines(tx: Tx, asker: Asker, ids: Sequence[str]) -> None:
     for machine in known.values():
         if machine.provider != "aws":
             require(asker, roles.WRITE_MACHINE, machine.id)
+
+
+def _must_not_bare_what_is_frozen(tx: Tx, asker: Asker, old: Policy | None, new: Policy) -> None:
+    """Raise Refused where a port of a frozen machine would be left out: a port that no policy holds is open to all."""
+    bared = [part for part in _changed_parts(old, new) if _held(part) - _held(new.machine(part.id.key))]
+    over = freezes.over(tx, asker.principal.uid, [part.id.text for part in bared]) if bared else []
+    for part in bared:
+        if held := next((one for one in over if one.holds(asker.principal, part.id.text)), None):
+            why = f"{part.id.text} keeps its ports: it is frozen since {held.at:%Y-%m-%dT%H:%M:%SZ}: {held.why}"
+            raise Refused((Reason("Frozen", _MACHINES, why, "once it is thawed"),))
+
+
+def _held(part: MachinePolicy | None) -> set[PortKey]:
+    return {port for rule in part.ports for port in rule.keys(part.id.key)} if part else set()
 
 
 def _touched(old: Policy | None, new: Policy) -> list[str]:
@@ -352,6 +368,7 @@ def _shrink_policy(tx: Tx, asker: Asker, id: str, keys: set[str]) -> None:
     new = replace(old, machines=tuple(machine for machine in old.machines if machine.id.key not in keys))
     require(asker, roles.WRITE_POLICY, old.id.text)
     _may_change_machines(tx, asker, _touched(old, new))
+    _must_not_bare_what_is_frozen(tx, asker, old, new)
     _put(tx, new, stored, set())
     _follow(tx, asker, old, new)
 
