@@ -149,5 +149,5 @@ def ask(stage: Scenery, token: str, method: str, route: str, **instead: str) -> 
 def rehearsing(server: Server) -> FastAPI:
     """The application over a store in which nothing stays."""
     service = replace(server.service, store=cast("Store", Rehearsal(server.service.store)))
-    agents = SimpleNamespace(authorities=server.ca.read_text, fleet=SimpleNamespace(forget=lambda _scope: None))
+    agents = SimpleNamespace(authorities=server.ca.read_text, fleet=SimpleNamespace(forget=lambda _scope, _uuid: None))
     return create_app(service, cast("AgentLink", agents), trusted_proxies=(), allowed_hosts=("localhost",))
