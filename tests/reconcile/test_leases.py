@@ -8,6 +8,8 @@ from tests.house import ELSEWHERE, HERE, HOUR, MINUTE, House, lasting, part
 from tests.reconcile.test_loop import Held
 
 from jitgate.audit import Operation
+from jitgate.connectors.base import GenerationBehind, Outcome, Plan
+from jitgate.connectors.memory import MemoryConnector
 from jitgate.core.access import CloseReason, State
 from jitgate.reconcile.claim import claim
 from jitgate.reconcile.loop import LEASE_LENGTH
@@ -197,6 +199,29 @@ async def test_an_enforcer_that_is_ahead_makes_the_server_go_on_from_there(house
     assert told.resource == SCOPE
     assert told.properties["generation"] > told.properties["was"]
     assert await house.generation("web-1") > told.properties["generation"]
+
+
+class Ahead(MemoryConnector):
+    """Says each time that it has seen a later generation still."""
+
+    looks = 0
+
+    async def apply(self, plan: Plan) -> Outcome:
+        self.looks += 1
+        assert self.looks < 50, "the server is kept busy"
+        raise GenerationBehind(plan.desired.generation + 1)
+
+
+async def test_an_enforcer_that_is_always_ahead_neither_keeps_the_server_busy_nor_fills_the_record(
+    house: House,
+) -> None:
+    await house.put(part("web-1"))
+    house.connectors["memory"] = ahead = Ahead(house.clock)
+    await house.ask("web-1", sources=[HERE])
+    for _ in range(60):
+        await house.pass_time(timedelta(seconds=1))
+    assert ahead.looks < 15
+    assert len(await house.events(Operation.FIREWALL_GENERATION)) < 6
 
 
 async def test_a_live_grant_of_a_dead_process_shuts_on_time_by_itself(house: House) -> None:

@@ -22,6 +22,8 @@ LATE = timedelta(seconds=30)
 
 _FIRST_RETRY, _LONGEST_RETRY = 0.25, 60.0
 
+_AHEAD = "the firewall holds a later generation than the database"
+
 _UNPROTECTED = timedelta(seconds=15)
 """How soon to try again to protect a port that could not be: somebody uncovered was connected to it."""
 
@@ -93,10 +95,17 @@ def failed(tx: Tx, begun: Pass, error: str, retry: bool, owner: str) -> None:
 
 
 def behind(tx: Tx, begun: Pass, generation: int, owner: str) -> None:
-    """The enforcer has seen a later generation than the database: go on from there, and say so."""
+    """The enforcer has seen a later generation than the database: go on from there, and say so.
+
+    One that says so twice running has failed like others: it is asked ever less often, and what is late is told.
+    """
     scopes.raise_generation(tx, begun.scope, generation)
+    if begun.error == _AHEAD:
+        failed(tx, begun, _AHEAD, True, owner)
+        return
     properties = {"generation": generation, "was": begun.desired.generation}
     audit.record(tx, [_event(begun, Operation.FIREWALL_GENERATION, Outcome.SUCCEEDED, properties)])
+    scopes.record_failure(tx, begun.scope, begun.attempts, _AHEAD)
     scopes.sweep_soon(tx, [begun.scope])
     _release(tx, begun, owner, tx.now)
 
