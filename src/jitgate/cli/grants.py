@@ -159,7 +159,7 @@ def _table(screen: Screen, grants: Sequence[Json]) -> None:
     rows = [_row(grant) for grant in grants]
     screen.table(("GRANT", "MACHINE", "PORT", "FROM", "STATE", "LEFT", "WHO"), rows, empty="Nothing is open.")
     for grant in grants:
-        for attempt in grant["attempts"][:1]:
+        for attempt in grant["attempts"]:
             screen.note(_elsewhere(grant, attempt))
 
 

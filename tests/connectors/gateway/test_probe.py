@@ -1,6 +1,7 @@
 """A gateway shuts nothing itself: a machine counts as protected only when a way around the gateway is refused."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_firewall_that_drops_proves_it_shut() -> None:
             "look = lambda source: asyncio.run(probe.around('127.0.0.20', 3389, [source], 0.5));"
             f"print(repr([look('{AROUND}'), look('{ALICE}')]))"
         )
-        dropped, answered = eval(network.host.run("python3", "-c", script))
+        dropped, answered = eval(network.host.run(sys.executable, "-c", script))
         assert dropped == ""
         assert "exposed" in answered
 
