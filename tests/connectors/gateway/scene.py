@@ -161,6 +161,14 @@ class Scene:
         assert made is not None, f"{source} is not let in"
         return made
 
+    def is_reset_at_once(self, source: str) -> bool:
+        """Whether somebody there is sent away by a reset, which may be there before connect(2) has returned."""
+        made = self.try_to_connect(source)
+        if made is None:
+            return True
+        with made:
+            return is_reset(made)
+
     def is_let_in(self, source: str) -> bool:
         """Whether somebody there gets an answer of the machine."""
         made = self.try_to_connect(source)

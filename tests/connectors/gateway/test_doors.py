@@ -24,8 +24,7 @@ def test_nothing_listens_until_somebody_has_a_grant_and_nothing_does_afterwards(
 
 def test_only_the_granted_source_is_let_in_and_the_machine_never_sees_the_others(scene: Scene) -> None:
     scene.open(ALICE)
-    with scene.connect(BOB) as bob:
-        assert is_reset(bob)
+    assert scene.is_reset_at_once(BOB)
     assert scene.target.accepted == []
     assert scene.is_let_in(ALICE)
 
