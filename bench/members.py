@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from jitgate.clock import SystemClock
 from jitgate.core import resource_id
-from jitgate.core.machine import Machine, OperatingSystem
+from jitgate.core.machine import FLEET, Machine, OperatingSystem
 from jitgate.store import hosts, installation, machines, scopes
 from jitgate.store.database import Store, Tx
 from jitgate.store.hosts import Host, Membership
@@ -37,7 +37,7 @@ class Member:
 
     @property
     def scope(self) -> str:
-        return f"{hosts.CONNECTOR}/{GROUP}/{self.name}"
+        return f"{FLEET}/{GROUP}/{self.name}"
 
     @property
     def key(self) -> SigningKey:
@@ -75,7 +75,7 @@ def _add(tx: Tx, some: list[Member]) -> None:
             heard_at=tx.now,
         )
         hosts.add(tx, joined)
-        scopes.make_known(tx, each.scope, hosts.CONNECTOR)
+        scopes.make_known(tx, each.scope, FLEET)
     machines.put(tx, [_machine(each, subscription) for each in some])
 
 
@@ -85,7 +85,7 @@ def _machine(one: Member, subscription: str) -> Machine:
         id=resource_id.machine_id(subscription, GROUP, one.name),
         name=one.name,
         os=OperatingSystem.LINUX,
-        connector=hosts.CONNECTOR,
+        connector=FLEET,
         provider="host",
         scope=one.scope,
         addresses=("192.0.2.1",),

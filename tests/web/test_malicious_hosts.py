@@ -15,7 +15,6 @@ from jitgate.audit.sealer import Sealer
 from jitgate.connectors.hosts import polls
 from jitgate.connectors.hosts.polls import Poll, Said
 from jitgate.trust import record_key, signatures
-from jitgate.web.agents.routes import JOIN, POLL
 
 
 class Host:
@@ -31,7 +30,7 @@ class Host:
             "Authorization": f"Bearer {made.json()['token']}",
             "Jitgate-Signature": self.key.sign(polls.JOIN, body),
         }
-        told = self.client.post(JOIN, content=body, headers=headers).raise_for_status().json()
+        told = self.client.post(polls.JOIN_PATH, content=body, headers=headers).raise_for_status().json()
         self.uuid, self.scope = told["host"], told["scope"]
         self.session, self.turn, self.said = "", 0, 0
 
@@ -47,7 +46,7 @@ class Host:
         self, *said: dict[str, Any], session: str | None = None, change: bytes = b"", into: bytes = b""
     ) -> httpx.Response:
         body = self.body(*said, session=session).replace(change, into) if change else self.body(*said, session=session)
-        return self.client.post(POLL, content=body, headers=self.headers(body))
+        return self.client.post(polls.POLL_PATH, content=body, headers=self.headers(body))
 
     def body(self, *said: dict[str, Any], session: str | None = None) -> bytes:
         self.turn += 1
@@ -188,7 +187,7 @@ def test_a_removed_host_cannot_speak_by_a_poll_that_it_began_before(
         assert successors[0].begin().status_code == 200
         yield body[10:]
 
-    answer = removed.client.post(POLL, content=slowly(), headers=removed.headers(body))
+    answer = removed.client.post(polls.POLL_PATH, content=slowly(), headers=removed.headers(body))
     assert answer.status_code == 401
     assert server.fleet._lines[removed.scope].member.uuid == successors[0].uuid
 
@@ -208,7 +207,7 @@ def test_no_host_sends_more_than_it_was_asked_for(
     host = join("large")
     host.begin()
     body = host.body() + b" " * (8 << 20)
-    assert host.client.post(POLL, content=body, headers=host.headers(body)).status_code == 413
+    assert host.client.post(polls.POLL_PATH, content=body, headers=host.headers(body)).status_code == 413
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(
@@ -223,4 +222,4 @@ def test_a_body_that_does_not_come_is_not_waited_for(
         threading.Event().wait(1.5)
         yield body[10:]
 
-    assert host.client.post(POLL, content=drip(), headers=host.headers(body)).status_code == 400
+    assert host.client.post(polls.POLL_PATH, content=drip(), headers=host.headers(body)).status_code == 400

@@ -22,7 +22,6 @@ from jitgate.trust import pins, signatures
 from jitgate.trust.keyset import SignedKeys
 from jitgate.trust.signatures import Forged, SigningKey
 
-JOIN, AUTHORITIES = "/agents/v1/join", "/agents/v1/authorities"
 _TIMEOUT_SECONDS = 15.0
 _ASK_AGAIN_SECONDS = 5.0
 
@@ -66,7 +65,7 @@ def _authorities(invitation: Invitation) -> str:
         return ""
     asking = Channel(invitation.url, channel.trusting_nobody(), _TIMEOUT_SECONDS)
     try:
-        text = asking.exchange("GET", AUTHORITIES).body.decode("ascii")
+        text = asking.exchange("GET", polls.AUTHORITIES_PATH).body.decode("ascii")
     finally:
         asking.close()
     found = pins.fingerprint(text)
@@ -113,7 +112,7 @@ def _ask(invitation: Invitation, key: SigningKey, context: ssl.SSLContext) -> di
     headers = {"Authorization": f"Bearer {invitation.token}", "Jitgate-Signature": key.sign(polls.JOIN, body)}
     asking = Channel(invitation.url, context, _TIMEOUT_SECONDS)
     try:
-        answer = asking.exchange("POST", JOIN, body, headers)
+        answer = asking.exchange("POST", polls.JOIN_PATH, body, headers)
     finally:
         asking.close()
     told: dict[str, Any] = json.loads(answer.body)

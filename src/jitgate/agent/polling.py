@@ -28,7 +28,6 @@ from jitgate.trust import signatures
 from jitgate.trust.keyset import SignedKeys
 from jitgate.trust.signatures import Forged, SigningKey
 
-POLL, KEYS = "/agents/v1/poll", "/agents/v1/keys"
 _ANSWERING_MAY_TAKE = 1.0
 _TOO_LARGE = 413
 _PATIENCE_SECONDS = HOLD_SECONDS + 15
@@ -114,7 +113,7 @@ class PollingLink:
         failpoint("agent.link.before_send")
         try:
             answer = self._channel.exchange(
-                "POST", POLL, body, {"Authorization": signed, "Jitgate-Session": self._session}
+                "POST", polls.POLL_PATH, body, {"Authorization": signed, "Jitgate-Session": self._session}
             )
         except ssl.SSLCertVerificationError:
             self._fetch_keys()
@@ -133,7 +132,7 @@ class PollingLink:
         reply = polls.decode_reply(answer.body)
         if reply.keys is not None:
             self._renew(reply.keys)
-        if not any(_is_by(key, answer.body, signature) for key in self._keys.controllers):
+        if not any(signatures.is_signed(key, polls.REPLY, answer.body, signature) for key in self._keys.controllers):
             raise Forged("the reply is not signed by the server")
         if reply.nonce != nonce or reply.host != self._member.host:
             raise Forged("the reply is to another poll")
@@ -183,7 +182,7 @@ class PollingLink:
         them, so it does not matter who brings them."""
         asking = Channel(self._member.url, channel.trusting_nobody(), _ANSWERING_MAY_TAKE * 10)
         try:
-            told = json.loads(asking.exchange("GET", KEYS).body)
+            told = json.loads(asking.exchange("GET", polls.KEYS_PATH).body)
             self._renew(SignedKeys(str(told["body"]), str(told["signature"])))
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, Forged) as error:
             _log.warning("no later keys: %s", error)
@@ -206,14 +205,6 @@ def _as_of(request: Request, received: float, sent: float) -> Request:
     if not isinstance(request, Apply):
         return request
     return replace(request, worked_out=sent + (request.worked_out - received))
-
-
-def _is_by(key: str, body: bytes, signature: str) -> bool:
-    try:
-        signatures.verify(key, polls.REPLY, body, signature)
-    except Forged:
-        return False
-    return True
 
 
 def _message(body: bytes) -> str:

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 from jitgate.core.resource_id import key
+
+FLEET = "fleet"
+"""The connector of all hosts elsewhere that have joined."""
+
+SILENT_AFTER = timedelta(seconds=60)
+"""A host elsewhere that has not been heard for longer is silent: what its ports do now is not known."""
 
 
 class OperatingSystem(StrEnum):

@@ -10,7 +10,7 @@ from jitgate import audit
 from jitgate.audit import Actor, Event, Operation, Outcome
 from jitgate.core import resource_id, roles
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound
-from jitgate.core.machine import Machine, OperatingSystem
+from jitgate.core.machine import FLEET, SILENT_AFTER, Machine, OperatingSystem
 from jitgate.core.prefixes import Prefix
 from jitgate.identity import joining
 from jitgate.identity.credentials import NotKnown
@@ -214,7 +214,7 @@ async def keep_heard(service: Service, heard: Mapping[str, datetime]) -> None:
 
     def work(tx: Tx) -> None:
         again = hosts.heard(tx, heard)
-        silent = hosts.fall_silent(tx, tx.now - hosts.SILENT_AFTER)
+        silent = hosts.fall_silent(tx, tx.now - SILENT_AFTER)
         events = [_by_host(Operation.HOST_HEARD, each, _id(service, each), {}) for each in again]
         events += [
             Event(Operation.HOST_SILENT, Outcome.FAILED, _id(service, each), properties={"lastHeard": _text(each)})
@@ -256,7 +256,7 @@ def _again(known: Host, token: str) -> Host:
 
 def _claimed(tx: Tx, group: str, claim: Claim, invitation: Invitation) -> Host:
     """The host as it joins: a member if its name is free."""
-    scope = f"{hosts.CONNECTOR}/{group}/{claim.name}"
+    scope = f"{FLEET}/{group}/{claim.name}"
     others = hosts.of_scope(tx, scope)
     if sum(each.state is Membership.WAITING for each in others) >= _MOST_WAITING:
         raise Conflict(f"Too many hosts wait under the name {claim.name}. An administrator has to decide first.")
@@ -287,14 +287,14 @@ def _take_up(tx: Tx, service: Service, host: Host) -> None:
         id=machine_id,
         name=host.name,
         os=OperatingSystem.LINUX,
-        connector=hosts.CONNECTOR,
+        connector=FLEET,
         provider="host",
         scope=host.scope,
         addresses=tuple(host.facts.get("addresses", ())),
         facts=host.facts,
     )
     machines.put(tx, [machine])
-    scopes.make_known(tx, host.scope, hosts.CONNECTOR)
+    scopes.make_known(tx, host.scope, FLEET)
     scopes.sweep_soon(tx, [host.scope])
     audit.record(tx, [machine_cases.is_found(machine)])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jitgate.core import prefixes
 from jitgate.core.access import State
 from jitgate.core.desired import PortKey, Protocol
-from jitgate.core.machine import Machine
+from jitgate.core.machine import FLEET, Machine
 from jitgate.service.views import GrantView, MachineView, RequestView
 from jitgate.store import attempts, hosts, machines, plans, scopes
 from jitgate.store.attempts import Attempt
@@ -119,7 +119,7 @@ def _around(tx: Tx, given: Sequence[Granted]) -> Around:
 
 def _silent(tx: Tx, listed: Iterable[Machine]) -> frozenset[str]:
     """Which of these are on hosts that have been silent."""
-    elsewhere = [machine.uuid for machine in listed if machine.connector == hosts.CONNECTOR]
+    elsewhere = [machine.uuid for machine in listed if machine.connector == FLEET]
     return frozenset(uuid for uuid, host in hosts.many(tx, elsewhere).items() if hosts.is_silent(host, tx.now))
 
 

@@ -2,21 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
 
+from jitgate.core.machine import SILENT_AFTER
 from jitgate.core.resource_id import key
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared
 from jitgate.store.schema import host, join_token
-
-CONNECTOR = "fleet"
-"""The connector of all hosts that have joined."""
-
-SILENT_AFTER = timedelta(seconds=60)
 
 
 class Membership(StrEnum):

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from jitgate import __version__
+from jitgate.connectors.hosts import polls
 from jitgate.core.errors import JitgateError
 from jitgate.core.prefixes import Network
 from jitgate.service.base import Service
@@ -57,7 +58,7 @@ def create_app(
     app.add_exception_handler(HTTPException, errors.answer_http_error)
     app.add_exception_handler(RequestValidationError, errors.answer_validation_error)
     # The last that is added is the outermost.
-    app.add_middleware(BodyLimit, most=max_body, besides=[agents.POLL])
+    app.add_middleware(BodyLimit, most=max_body, besides=[polls.POLL_PATH])
     app.add_middleware(Gate, service=service, trusted_proxies=trusted_proxies, allowed_hosts=allowed_hosts)
     app.add_middleware(Exchange)
     return app

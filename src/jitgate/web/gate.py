@@ -10,19 +10,19 @@ from collections.abc import Collection, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from jitgate.connectors.hosts import polls
 from jitgate.core.errors import JitgateError
 from jitgate.core.prefixes import Network
 from jitgate.service.base import Service
 from jitgate.service.recognition import Caller
 from jitgate.service.sessions import NotSignedIn
-from jitgate.web import agents
 from jitgate.web.authentication import identify_bearer
 from jitgate.web.caller import caller_address
 from jitgate.web.errors import error_response
 from jitgate.web.portal.session import identify_session, to_sign_in
 from jitgate.web.sites import check_host, check_site
 
-OPEN_PATHS = frozenset({"/healthz", "/openapi.json", "/docs", agents.KEYS, agents.AUTHORITIES})
+OPEN_PATHS = frozenset({"/healthz", "/openapi.json", "/docs", polls.KEYS_PATH, polls.AUTHORITIES_PATH})
 """Whether the server lives; the description of the API, which says no more than its source code does; public keys."""
 
 DOORS = (
@@ -88,5 +88,5 @@ class Gate:
         """Find out who asks: in the portal by a cookie, elsewhere by a bearer token, at a door not at all."""
         if scope["path"] in PORTAL:
             scope["state"]["asker"] = await identify_session(self._service, scope, caller)
-        elif not (is_door(scope["path"]) or scope["path"].startswith(agents.PREFIX)):
+        elif not (is_door(scope["path"]) or scope["path"].startswith(polls.PREFIX)):
             scope["state"]["asker"] = await identify_bearer(self._service, scope, caller)

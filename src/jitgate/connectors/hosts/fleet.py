@@ -27,15 +27,14 @@ from jitgate.connectors.hosts.messages import (
     Kind,
     Settled,
 )
-from jitgate.connectors.hosts.polls import SILENT_SECONDS, Poll, Reply, Said
+from jitgate.connectors.hosts.polls import Poll, Reply, Said
 from jitgate.connectors.hosts.wire import Malformed
 from jitgate.connectors.steps import steps
 from jitgate.core.desired import Desired
 from jitgate.core.errors import Unavailable
-from jitgate.core.machine import Machine
+from jitgate.core.machine import FLEET, SILENT_AFTER, Machine
 from jitgate.trust.signatures import Forged
 
-NAME = "fleet"
 PATIENCE_SECONDS = 5.0
 _KEYS_A_SECOND = 20_000
 _MOST_UNTOLD = 100
@@ -53,7 +52,7 @@ _log = logging.getLogger(__name__)
 class Fleet:
     """All hosts that have joined. For one event loop. `listener` is told what each says, in its order."""
 
-    name = NAME
+    name = FLEET
 
     def __init__(self, clock: Clock, listener: Listener, patience: float = PATIENCE_SECONDS) -> None:
         self._clock = clock
@@ -160,7 +159,7 @@ class Fleet:
         if line is None:
             raise ConnectorError("the host's agent has not connected yet; what stands there ends at its deadline")
         silent = self._clock.elapsed() - line.heard_at
-        if silent > SILENT_SECONDS:
+        if silent > SILENT_AFTER.total_seconds():
             raise ConnectorError(
                 f"the host's agent has been silent for {silent:.0f} s; what stands there ends at its deadline"
             )

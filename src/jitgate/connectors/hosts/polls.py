@@ -33,11 +33,14 @@ VERSION = 1
 JOIN, POLL, REPLY = "agent join", "agent poll", "agent reply"
 """What the signatures are for."""
 
+PREFIX = "/agents/v1/"
+JOIN_PATH, POLL_PATH, KEYS_PATH, AUTHORITIES_PATH = (
+    f"{PREFIX}{name}" for name in ("join", "poll", "keys", "authorities")
+)
+"""Where an agent finds its server's side of this."""
+
 HOLD_SECONDS = 40.0
 """How long the server holds a poll. Less than most routers keep an idle connection in mind."""
-
-SILENT_SECONDS = 60.0
-"""An agent that has not polled for so long is silent: what its host does now is not known."""
 
 MOST_MESSAGES = 1000
 

@@ -35,9 +35,6 @@ from jitgate.web.authentication import bearer
 from jitgate.web.dependencies import service_of
 from jitgate.web.errors import json_response
 
-PREFIX = "/agents/v1/"
-POLL, JOIN, KEYS, AUTHORITIES = (f"{PREFIX}{name}" for name in ("poll", "join", "keys", "authorities"))
-
 _BODY_SECONDS = 30.0
 _NOT_INVITED = "This is no join token that is in force: it may be used up, or over. Make another: jitgate host token"
 _UNKNOWN = "This is not signed by a host that has joined. If it was removed, join again: jitgate agent join"
@@ -56,10 +53,10 @@ def add_routes(app: FastAPI) -> None:
     """Add them to the application. Plain ones: ten thousand hosts poll 250 times a second, and nothing of a poll is for
     FastAPI to read."""
     for path, endpoint, method in (
-        (JOIN, join, "POST"),
-        (POLL, poll, "POST"),
-        (KEYS, keys, "GET"),
-        (AUTHORITIES, authorities, "GET"),
+        (polls.JOIN_PATH, join, "POST"),
+        (polls.POLL_PATH, poll, "POST"),
+        (polls.KEYS_PATH, keys, "GET"),
+        (polls.AUTHORITIES_PATH, authorities, "GET"),
     ):
         app.add_route(path, endpoint, methods=[method], include_in_schema=False)
 
