@@ -4,10 +4,16 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from jitgate.connectors.base import ConnectorError
-from jitgate.connectors.hosts.messages import Applied, Failed, Hosts
+from jitgate.clock import Clock
+from jitgate.connectors.base import ConnectorError, Pending, Report
+from jitgate.connectors.hosts.messages import Applied, Apply, Failed, Hosts
+from jitgate.core.desired import Desired
+
+PATIENCE_SECONDS = 5.0
+_KEYS_A_SECOND = 20_000
 
 Reply = Hosts | Applied | Failed
 _MOST_GIVEN_UP = 8
@@ -22,6 +28,34 @@ class _Question:
     whom: Whom
     scope: str
     answer: "asyncio.Future[Reply]"
+
+
+Ask = Callable[[Callable[[int], Apply], float], Awaitable[Reply]]
+"""Have an order said, made for a number, and wait for its answer for so many seconds."""
+
+
+async def order(desired: Desired, clock: Clock, patience: float, ask: Ask) -> Report | Pending:
+    """What stands once an agent has made `desired` stand; Pending if that takes longer than `patience` and what very
+    many keys take. Raises ConnectorError, GenerationBehind."""
+    # In this order: a moment lost between the two shortens the grants, and does not lengthen them.
+    worked_out = clock.elapsed()
+    # What time has passed since it was worked out is no longer left of any grant.
+    aged = replace(desired, at=max(desired.at, clock.wall()))
+    patience += len(aged.access) / _KEYS_A_SECOND
+    try:
+        answer = await ask(lambda number: Apply(number, aged, worked_out), patience)
+    except TimeoutError:
+        return Pending(clock.wall() + timedelta(seconds=patience))
+    if isinstance(answer, Applied) and answer.report.scope == desired.scope:
+        return answer.report
+    raise unexpected(answer)
+
+
+def unexpected(answer: Reply) -> ConnectorError:
+    """What an answer means that is not the one to the question."""
+    if isinstance(answer, Failed):
+        return answer.error()
+    return ConnectorError(f"the agent answered something else: {type(answer).__name__}")
 
 
 class Asking:

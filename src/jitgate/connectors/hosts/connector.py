@@ -8,22 +8,19 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Protocol
 
 from jitgate.clock import Clock
 from jitgate.connectors.base import Connection, ConnectorError, Done, Memory, Outcome, Pending, Plan, Report
 from jitgate.connectors.hosts import messages
-from jitgate.connectors.hosts.asking import Asking, Reply
+from jitgate.connectors.hosts.asking import PATIENCE_SECONDS, Asking, Reply, order, unexpected
 from jitgate.connectors.hosts.messages import (
     Answer,
-    Applied,
     Apply,
     Attempts,
     Discover,
-    Failed,
     Happened,
     HostFacts,
     Hosts,
@@ -39,8 +36,6 @@ from jitgate.core.resource_id import key, machine_id
 from jitgate.failpoints import failpoint
 
 NAME = "hosts"
-PATIENCE_SECONDS = 5.0
-_KEYS_A_SECOND = 20_000
 _MANY_KEYS = 2_000
 """From here on packing a message takes long enough to be done beside the event loop."""
 
@@ -129,7 +124,7 @@ class HostsConnector:
             raise ConnectorError("the agent does not answer") from None
         if isinstance(answer, Hosts):
             return tuple(map(self._machine, answer.hosts))
-        raise _unexpected(answer)
+        raise unexpected(answer)
 
     def plan(self, desired: Desired, memory: Memory) -> Plan:
         """What it takes to make `desired` stand."""
@@ -138,18 +133,12 @@ class HostsConnector:
 
     async def apply(self, plan: Plan) -> Outcome:
         """Have the agent make it stand. Raises ConnectorError, GenerationBehind."""
-        # In this order: a moment lost between the two shortens the grants, and does not lengthen them.
-        worked_out = self._clock.elapsed()
-        desired = self._aged(plan.desired)
-        patience = self._patience + len(desired.access) / _KEYS_A_SECOND
 
-        try:
-            answer = await self._ask(desired.scope, lambda number: Apply(number, desired, worked_out), patience)
-        except TimeoutError:
-            return Pending(self._clock.wall() + timedelta(seconds=patience))
-        if isinstance(answer, Applied) and answer.report.scope == desired.scope:
-            return Done(self._with_told_addresses(answer.report))
-        raise _unexpected(answer)
+        def ask(request: Callable[[int], Request], patience: float) -> Awaitable[Reply]:
+            return self._ask(plan.scope, request, patience)
+
+        stands = await order(plan.desired, self._clock, self._patience, ask)
+        return stands if isinstance(stands, Pending) else Done(self._with_told_addresses(stands))
 
     # Asking.
 
@@ -232,10 +221,6 @@ class HostsConnector:
 
     # Values.
 
-    def _aged(self, desired: Desired) -> Desired:
-        """The same as of now: what time has passed since it was worked out is no longer left of any grant."""
-        return replace(desired, at=max(desired.at, self._clock.wall()))
-
     def _machine(self, host: HostFacts) -> Machine:
         told = self._told.get(key(host.name), Told())
         return Machine(
@@ -269,9 +254,3 @@ async def read(reader: asyncio.StreamReader) -> bytes | None:
         return await reader.readexactly(messages.length_in(head))
     except asyncio.IncompleteReadError:
         return None
-
-
-def _unexpected(answer: Answer) -> ConnectorError:
-    if isinstance(answer, Failed):
-        return answer.error()
-    return ConnectorError(f"the agent answered something else: {type(answer).__name__}")

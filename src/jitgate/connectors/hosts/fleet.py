@@ -5,22 +5,21 @@ import contextlib
 import json
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jitgate.clock import Clock
 from jitgate.connectors.base import ConnectorError, Done, Memory, Outcome, Pending, Plan, Report
 from jitgate.connectors.hosts import proofs, wire
-from jitgate.connectors.hosts.asking import Asking
+from jitgate.connectors.hosts.asking import PATIENCE_SECONDS, Asking, order
+from jitgate.connectors.hosts.asking import Reply as Answered
 from jitgate.connectors.hosts.connector import Listener
 from jitgate.connectors.hosts.line import LARGEST_OF_STRANGERS, Line, Member
 from jitgate.connectors.hosts.messages import (
     Answer,
-    Applied,
     Apply,
     Attempts,
-    Failed,
     Happened,
     HostFacts,
     Hosts,
@@ -35,8 +34,6 @@ from jitgate.core.errors import Unavailable
 from jitgate.core.machine import FLEET, SILENT_AFTER, Machine
 from jitgate.trust.signatures import Forged
 
-PATIENCE_SECONDS = 5.0
-_KEYS_A_SECOND = 20_000
 _MOST_UNTOLD = 100
 _LARGEST_FACTS = 64 << 10
 _MOST_ADDRESSES = 64
@@ -115,24 +112,18 @@ class Fleet:
 
     async def apply(self, plan: Plan) -> Outcome:
         """Have the host's agent make it stand. Raises ConnectorError, GenerationBehind."""
-        # In this order: a moment lost between the two shortens the grants, and does not lengthen them.
-        worked_out = self._clock.elapsed()
-        desired = replace(plan.desired, at=max(plan.desired.at, self._clock.wall()))
-        line = self._speaking(desired.scope)
-        patience = self._patience + len(desired.access) / _KEYS_A_SECOND
+        line = self._speaking(plan.scope)
 
-        async def say(number: int) -> None:
-            line.say(Apply(number, desired, worked_out))
+        async def ask(request: Callable[[int], Apply], patience: float) -> Answered:
+            async def say(number: int) -> None:
+                line.say(request(number))
 
-        try:
-            answer = await self._asking.ask(line, desired.scope, say, patience)
-        except TimeoutError:
-            return Pending(self._clock.wall() + timedelta(seconds=patience))
-        if isinstance(answer, Failed):
-            raise answer.error()
-        if not isinstance(answer, Applied) or answer.report.scope != desired.scope:
-            raise ConnectorError("the agent answered something else")
-        return Done(_proven(_own(answer.report, line.member), line.member))
+            return await self._asking.ask(line, plan.scope, say, patience)
+
+        stands = await order(plan.desired, self._clock, self._patience, ask)
+        if isinstance(stands, Pending):
+            return stands
+        return Done(_proven(_own(stands, line.member), line.member))
 
     async def close(self) -> None:
         """Let all polls end, and nothing more be passed on."""
