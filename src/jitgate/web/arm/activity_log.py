@@ -20,7 +20,7 @@ from jitgate.store.activity import Entry
 from jitgate.store.schema import EPOCH, MICROSECOND
 from jitgate.web.arm import activity_filter, description
 from jitgate.web.arm.paging import next_link, skip_token
-from jitgate.web.arm.routing import ArmRoute, query
+from jitgate.web.arm.routing import ArmRoute, add, query
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.errors import error_response, flat_error, json_response
 
@@ -63,19 +63,9 @@ class ActivityLogRoute(ArmRoute):
 
 def add_routes(app: FastAPI) -> None:
     """Add it to an application."""
-    app.router.add_api_route(
-        PATH,
-        list_events,
-        methods=["GET"],
-        response_class=Response,
-        tags=["Azure-compatible"],
-        route_class_override=ActivityLogRoute,
-        name="list_events",
-        operation_id="ActivityLogs_List",
-        openapi_extra=description.around(
-            PATH, ActivityLogRoute.versions, (activity_filter.NAME, _SELECT, "$skiptoken")
-        ),
-    )
+    extra = (activity_filter.NAME, _SELECT, "$skiptoken")
+    described = description.around(PATH, ActivityLogRoute.versions, extra)
+    add(app, "GET", PATH, list_events, "ActivityLogs_List", described, route=ActivityLogRoute)
 
 
 async def list_events(request: Request) -> Response:

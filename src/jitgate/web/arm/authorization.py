@@ -21,7 +21,7 @@ from jitgate.web.arm import description, filters
 from jitgate.web.arm.fields import Fields
 from jitgate.web.arm.paging import next_link, skip_token
 from jitgate.web.arm.render import render_time
-from jitgate.web.arm.routing import AzureRoute, query
+from jitgate.web.arm.routing import add, query
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.errors import json_response
 
@@ -280,14 +280,5 @@ def _principal_id(uid: str) -> str:
 
 
 def _add(app: FastAPI, method: str, path: str, endpoint: description.Endpoint) -> None:
-    app.router.add_api_route(
-        path,
-        endpoint,
-        methods=[method],
-        response_class=Response,
-        tags=["Azure-compatible"],
-        route_class_override=AzureRoute,
-        name=endpoint.__name__,
-        operation_id=f"{endpoint.__name__}_{'scoped' if 'scope' in path else 'everywhere'}",
-        openapi_extra=description.around(path),
-    )
+    operation_id = f"{endpoint.__name__}_{'scoped' if 'scope' in path else 'everywhere'}"
+    add(app, method, path, endpoint, operation_id, description.around(path))

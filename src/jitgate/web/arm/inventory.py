@@ -12,7 +12,7 @@ from jitgate.service.inventory import Group
 from jitgate.service.lending import tenant
 from jitgate.web.arm import description
 from jitgate.web.arm.paging import next_link, skip_token
-from jitgate.web.arm.routing import AzureRoute, query
+from jitgate.web.arm.routing import add, query
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.errors import json_response
 
@@ -30,17 +30,7 @@ _LOCATION_TYPE = "Region"
 def add_routes(app: FastAPI) -> None:
     """Add what is read around the contract to an application."""
     for path, endpoint in ROUTES.items():
-        app.router.add_api_route(
-            path,
-            endpoint,
-            methods=["GET"],
-            response_class=Response,
-            tags=["Azure-compatible"],
-            route_class_override=AzureRoute,
-            name=endpoint.__name__,
-            operation_id=f"{endpoint.__name__}_{len(path)}",
-            openapi_extra=description.around(path),
-        )
+        add(app, "GET", path, endpoint, f"{endpoint.__name__}_{len(path)}", description.around(path))
 
 
 async def list_tenants(request: Request) -> Response:

@@ -15,7 +15,7 @@ from jitgate.web import body
 from jitgate.web.arm import description
 from jitgate.web.arm.fields import Fields, shown
 from jitgate.web.arm.inventory import GROUP, MACHINES, SUBSCRIPTION
-from jitgate.web.arm.routing import ArmRoute, query
+from jitgate.web.arm.routing import ArmRoute, add, query
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.errors import json_response
 
@@ -149,14 +149,5 @@ def _check_pricing(request: Request) -> None:
 
 
 def _add(app: FastAPI, method: str, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
-    app.router.add_api_route(
-        path,
-        endpoint,
-        methods=[method],
-        response_class=Response,
-        tags=["Azure-compatible"],
-        route_class_override=PricingRoute,
-        name=endpoint.__name__,
-        operation_id=f"{endpoint.__name__}_{len(path)}",
-        openapi_extra=description.around(path, PricingRoute.versions, ("$filter",), method == "PUT"),
-    )
+    described = description.around(path, PricingRoute.versions, ("$filter",), method == "PUT")
+    add(app, method, path, endpoint, f"{endpoint.__name__}_{len(path)}", described, route=PricingRoute)

@@ -9,7 +9,7 @@ from jitgate.web.arm import description
 from jitgate.web.arm.paging import next_link, skip_token
 from jitgate.web.arm.parse import parse_ask, parse_policy
 from jitgate.web.arm.render import render_policy, render_request
-from jitgate.web.arm.routing import ArmRoute
+from jitgate.web.arm.routing import ArmRoute, add
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.errors import json_response
 
@@ -89,19 +89,8 @@ async def initiate(request: Request) -> Response:
 
 
 def _add(app: FastAPI, method: str, path: str, endpoint: description.Endpoint, status: int = 200) -> None:
-    app.router.add_api_route(
-        path,
-        endpoint,
-        methods=[method],
-        status_code=status,
-        # FastAPI would describe an answer in JSON, which the description below does where there is one.
-        response_class=Response,
-        tags=["Azure-compatible"],
-        route_class_override=ArmRoute,
-        name=endpoint.__name__,
-        operation_id=description.operation_id(endpoint, path),
-        openapi_extra=description.of(endpoint, path),
-    )
+    operation_id = description.operation_id(endpoint, path)
+    add(app, method, path, endpoint, operation_id, description.of(endpoint, path), route=ArmRoute, status=status)
 
 
 def _policy_id(request: Request) -> PolicyId:
