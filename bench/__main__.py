@@ -1,4 +1,4 @@
-"""``python -m bench [--quick] [--only PART]``: measure, print the table, keep the figures as JSON."""
+"""``python -m bench [--quick] [--only PART]``: measure, print the table, keep the figures as JSON and as a drawing."""
 
 import argparse
 import contextlib
@@ -13,14 +13,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import fleet, gateway, latency, machine, memory, packets, recovery, throughput
+from bench import (
+    aws_calls,
+    azure_calls,
+    chart,
+    closing,
+    crowd,
+    exposure,
+    fleet,
+    gateway,
+    growth,
+    latency,
+    machine,
+    memory,
+    packets,
+    pages,
+    recovery,
+    throughput,
+)
 from bench.figures import Row, failed, table
 from bench.installation import Installation
-from bench.load import Rounds
 from bench.processes import BareServer
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("packets", "memory", "latency", "recovery", "throughput", "gateway", "fleet")
+PARTS = (
+    *("packets", "memory", "latency", "recovery", "throughput", "gateway", "fleet", "exposure"),
+    *("azure", "aws", "pages", "growth", "closing", "crowd"),
+)
 _SCRATCH = "/var/tmp"  # noqa: S108 - a disk, where /tmp may be memory; the directory in it is ours alone
 
 
@@ -29,7 +48,10 @@ class Size:
     """How much is done.
 
     `grants`: the many; `batches`: of packets, in one round; `seconds`: of load, in one round; `remote`: requests for a
-    host elsewhere; `agents`: simulated; `idle`: seconds in which they are left alone
+    host elsewhere; `agents`: simulated; `idle`: seconds in which they are left alone; `machines`: in the
+    portal, each page of which is seen so often (`views`);
+    `exposed`: machines whose exposure is worked out; `crowd`: open ports beside which `beside` more are opened;
+    `most_machines` and `most_live` grants: what is grown up to
     """
 
     grants: int = 100_000
@@ -41,7 +63,14 @@ class Size:
     seconds: float = 5
     remote: int = 300
     agents: int = 10_000
+    machines: int = 10_000
+    views: int = 60
     idle: float = 310
+    exposed: int = 10_000
+    crowd: int = 5_000
+    beside: int = 40
+    most_machines: int = 100_000
+    most_live: int = 1_000_000
 
 
 FULL = Size()
@@ -55,7 +84,14 @@ QUICK = Size(
     seconds=2,
     remote=60,
     agents=500,
+    machines=1_000,
+    views=20,
     idle=60,
+    exposed=1_000,
+    crowd=500,
+    beside=10,
+    most_machines=1_000,
+    most_live=10_000,
 )
 
 
@@ -72,12 +108,33 @@ class Bench:
     def run(self) -> None:
         """Measure all parts. What cannot be measured becomes a row that says so."""
         self._with_both()
-        self._part("throughput", self._throughput)
+        self._part(
+            "throughput",
+            lambda: throughput.measure(self._scratch, self.size.load_rounds, self.size.seconds, self.details),
+        )
+        self._part("azure", azure_calls.measure)
+        self._part("aws", aws_calls.measure)
         self._part("gateway", lambda: gateway.measure(self.size.seconds / 2, self.size.load_rounds))
+        self._part("pages", lambda: pages.measure(self._scratch, self.size.machines, self.size.views))
         self._part("fleet", lambda: fleet.measure(self._scratch, self.size.remote, self.size.agents, self.size.idle))
+        self._part("exposure", lambda: exposure.measure(self.size.exposed))
+        self._part("closing", lambda: closing.measure(self._scratch, self.size.grants))
+        self._part("crowd", lambda: crowd.measure(self._scratch, self.size.crowd, self.size.beside))
+        self._part("growth", lambda: growth.measure(self._scratch, self.size.most_machines, self.size.most_live))
 
     def _with_both(self) -> None:
-        if self._parts <= {"throughput", "gateway", "fleet"}:
+        if self._parts <= {
+            "throughput",
+            "gateway",
+            "fleet",
+            "exposure",
+            "azure",
+            "aws",
+            "pages",
+            "growth",
+            "closing",
+            "crowd",
+        }:
             return
         with contextlib.ExitStack() as opened:
             _say(f"starting two installations, one with {self.size.grants:,} live grants")
@@ -104,20 +161,6 @@ class Bench:
             samples = latency.measure(few, many, bare, self.size.requests)
         self.details["milliseconds"] = latency.summary(samples)
         return latency.rows(samples, few.live, many.live)
-
-    def _throughput(self) -> Iterable[Row]:
-        rounds = Rounds(self._scratch)
-        self.details["loadFrom"] = rounds.client
-        with (
-            Installation(self._scratch / "loaded") as installation,
-            BareServer(self._scratch / "grouped") as grouped,
-            BareServer(self._scratch / "own", "--own-commit") as own,
-            BareServer(self._scratch / "plain", "--plain") as plain,
-        ):
-            bare = {"grouped": grouped, "own": own, "plain": plain}
-            found = throughput.measure(installation, bare, rounds, self.size.load_rounds, self.size.seconds)
-        self.details["rounds"] = {name: [asdict(load) for load in loads] for name, loads in found.items()}
-        return throughput.rows(found)
 
 
 def run() -> int:
@@ -151,6 +194,7 @@ def _keep(bench: Bench, described: machine.Description) -> Path:
     rows = [{**asdict(row), "aim": str(row.aim or ""), "met": row.met} for row in bench.rows]
     kept = {"at": at.isoformat(timespec="seconds"), "machine": described, "size": asdict(bench.size)}
     path.write_text(json.dumps({**kept, "rows": rows, **bench.details}, indent=2, ensure_ascii=False) + "\n")
+    path.with_suffix(".svg").write_text(chart.chart(bench.rows, f"{at:%Y-%m-%d}: {machine.sentence(described)}"))
     return path
 
 

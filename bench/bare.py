@@ -1,9 +1,10 @@
 """What jitgate is compared with: one POST that does one durable INSERT, through the same web stack.
 
-``python -m bench.bare DIRECTORY [--own-commit] [--plain]`` serves it and prints its port. It is jitgate's own
-application, served with the same settings and over TLS with a certificate of the same kind, with one route more. So a
-row too is asked for by somebody who holds a token, read from JSON by the same reader, counted against the same limits,
-written by the same store and logged. But nothing is decided or put on record, and no firewall is touched.
+``python -m bench.bare DIRECTORY [--own-commit] [--plain] [--database URL]`` serves it and prints its port. It is
+jitgate's own application, served with the same settings and over TLS with a certificate of the same kind, with one
+route more. So a row too is asked for by somebody who holds a token, read from JSON by the same reader, counted against
+the same limits, written by the same store and logged. But nothing is decided or put on record, and no firewall is
+touched.
 
 `--plain`: FastAPI and the store alone; nobody is asked who they are, and nothing is logged.
 """
@@ -77,7 +78,7 @@ def create_plain(store: Store) -> FastAPI:
 async def serve(options: argparse.Namespace, listening: socket.socket) -> None:
     """Serve until a signal."""
     clock = SystemClock()
-    store = Store.open(f"sqlite:///{options.directory / 'bare.db'}", clock)
+    store = Store.open(options.database or f"sqlite:///{options.directory / 'bare.db'}", clock)
     made = certificates.ensure(options.directory, certificates.LOOPBACK, clock.wall())
     app = create_plain(store) if options.plain else await create_same(options.directory, store, clock)
     config = uvicorn.Config(
@@ -103,6 +104,7 @@ def run() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--own-commit", action="store_true", help="a commit for each INSERT")
     parser.add_argument("--plain", action="store_true", help="without jitgate's own layers")
+    parser.add_argument("--database", default="", help="the URL of one; else a file")
     options = parser.parse_args()
     telemetry.configure()
     if options.own_commit:

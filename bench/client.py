@@ -19,6 +19,7 @@ class Target:
     token: str = ""
     address: str = "127.0.0.1"
     method: str = "POST"
+    cookie: str = ""
 
     def request(self, source: str) -> bytes:
         """The whole request."""
@@ -31,6 +32,8 @@ class Target:
         ]
         if self.token:
             headers.append(f"Authorization: Bearer {self.token}")
+        if self.cookie:
+            headers.append(f"Cookie: {self.cookie}")
         return "\r\n".join([*headers, "", ""]).encode() + body
 
 

@@ -3,7 +3,6 @@
 The other relay is HAProxy or socat where one is installed; else `bench.splice`, the least that a relay can be.
 """
 
-import os
 import shutil
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from bench.figures import Aim, Row, median, number
+from bench.processes import resident
 
 _PIECE = 1 << 20
 _IDLE = 2_000
@@ -79,11 +79,11 @@ def measure(seconds: float, rounds: int) -> Iterator[Row]:
 
 
 def _memory(opened: ExitStack, port: int, pid: int) -> Row:
-    before = _resident(pid)
+    before = resident(pid) / 1e6
     for _ in range(_IDLE):
         opened.enter_context(socket.create_connection(("127.0.0.1", port), 10))
     time.sleep(1.0)
-    after = _resident(pid)
+    after = resident(pid) / 1e6
     return Row(
         f"gateway, resident, {_IDLE:,} idle connections",
         f"{number(after)} MB",
@@ -160,9 +160,3 @@ def _free() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         found: int = listening.getsockname()[1]
         return found
-
-
-def _resident(pid: int) -> float:
-    """Megabytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

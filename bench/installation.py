@@ -2,18 +2,28 @@
 
 import contextlib
 import json
+import shutil
 import socket
-import sqlite3
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from tests.netns import ALICE4, HOST4, Network
+from sqlalchemy import NullPool, create_engine, text
+from tests.netns import ALICE4, HOST4, Namespace, Network
 from tests.processes import Jitgate, until
 
 from bench import grants
 from bench.client import Connection, Target
 from bench.door import Door
+from bench.grants import Wanted
+from bench.processes import resident
+from jitgate.core.desired import Protocol
+from jitgate.core.machine import Machine
+from jitgate.core.prefixes import of_address
+from jitgate.ops.directory import SHARED_KEYS
 
 SSH = 22
 TRAFFIC = 9000
@@ -27,17 +37,21 @@ _SECONDS = 60.0
 _LOOK_EVERY = 0.02
 
 _SETTLED = "SELECT NOT EXISTS (SELECT 1 FROM grants WHERE changed)"
-_VERIFIED = "SELECT max(reported_at) > ? AND min(sweep_at) IS NOT NULL FROM scope_state"
+_VERIFIED = "SELECT max(reported_at) > :since AND min(sweep_at) IS NOT NULL FROM scope_state"
+_SHUT = "SELECT count(*) <= :first FROM grants WHERE state <> 'closed'"
+_TOLD_LATE = "SELECT closed_at - end_at FROM grants WHERE state = 'closed'"
 _VERIFIED_AT = "SELECT coalesce(max(reported_at), 0) FROM scope_state"
 
 
 class Installation:
-    """`live`: how many grants stand when it has been entered."""
+    """`live`: how many grants stand when it has been entered. `database`: where the records are; "": in a file."""
 
-    def __init__(self, directory: Path, live: int = len(TALKERS)) -> None:
+    def __init__(self, directory: Path, live: int = len(TALKERS), database: str = "") -> None:
         self.live = live
         self.network = Network()
-        self.jitgate = Jitgate(directory, {_MACHINE: self.network.host.name})
+        self.jitgate = Jitgate(directory, {_MACHINE: self.network.host.name}, {"JITGATE_DATABASE": database})
+        self._url = database or f"sqlite:///{directory / 'jitgate.db'}"
+        self._database = create_engine(self._url.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
         self._directory = directory
         self._opened = contextlib.ExitStack()
 
@@ -78,7 +92,34 @@ class Installation:
         """Seconds from asking to the first accepted connection. Raises TimeoutError."""
         return self._door.time(lambda: connection.post(source), source)
 
+    @property
+    def ask_for_traffic(self) -> Target:
+        """Our own way, the port for packets, until ``@END@``: answered when it is open."""
+        port = {"number": TRAFFIC, "protocol": "UDP", "sources": ["@SOURCE@"], "endTimeUtc": "@END@"}
+        body = {"machines": [{"id": self._machine_id, "ports": [port]}], "justification": "bench"}
+        return self._target("/api/v1/requests?wait=20", body)
+
+    def fill_until(self, ends: Mapping[str, float]) -> None:
+        """Have the port for packets open for each source until then (seconds since 1970)."""
+
+        def make(machine: Machine, policy: str) -> Iterator[Wanted]:
+            for address, end in ends.items():
+                at = datetime.fromtimestamp(end, UTC)
+                yield Wanted(machine, policy, of_address(address), TRAFFIC, Protocol.UDP, at)
+
+        self._fill_with(make)
+
     # --- looking --------------------------------------------------------------------------------------
+
+    def joined(self, opened: contextlib.ExitStack) -> Target:
+        """As `initiate`, asked of another replica, which is started and has no firewall beside it."""
+        directory = self._directory.with_name(f"{self._directory.name}-joined")
+        own = opened.enter_context(Namespace("joined"))
+        other = Jitgate(directory, {"beside": own.name}, {"JITGATE_DATABASE": self._url})
+        for name in (*SHARED_KEYS, "owner.token"):
+            shutil.copy(self._directory / name, directory / name)
+        opened.enter_context(other)
+        return replace(self.initiate, port=int(other.url.rpartition(":")[2]))
 
     def wait_until_settled(self) -> None:
         """Return when no grant waits for the firewall."""
@@ -90,7 +131,16 @@ class Installation:
 
     def wait_until_verified(self, since: int) -> None:
         """Return when the firewall has been found to hold everything, later than `since`."""
-        self._wait_until(_VERIFIED, since)
+        self._wait_until(_VERIFIED, since=since)
+
+    def wait_until_shut(self) -> None:
+        """Return when no grant but the first ones is left that is not on record as shut."""
+        self._wait_until(_SHUT, first=len(TALKERS))
+
+    def told_late(self) -> Sequence[float]:
+        """Milliseconds from the end of each grant that has ended to when it was found shut."""
+        with self._database.connect() as connection:
+            return [late / 1000 for late in connection.execute(text(_TOLD_LATE)).scalars()]
 
     def standing(self) -> int:
         """How many elements the kernel holds for single IPv4 addresses."""
@@ -98,9 +148,7 @@ class Installation:
 
     def resident(self, process: str) -> float:
         """Megabytes of memory that one of the processes has."""
-        status = Path(f"/proc/{self.jitgate.pid(process)}/status").read_text()
-        kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
-        return int(kilobytes) / 1024
+        return resident(self.jitgate.pid(process)) / 2**20
 
     # --- making it ------------------------------------------------------------------------------------
 
@@ -118,9 +166,20 @@ class Installation:
         self.jitgate.call("PUT", f"{self._policy}?api-version=2020-01-01", body)
 
     def _fill(self) -> None:
-        """Put the grants into the database while nobody works on it, as if they had been asked for and opened."""
+        """The live grants: UDP for the talkers, SSH for all the others."""
+
+        def make(machine: Machine, policy: str) -> Iterator[Wanted]:
+            for address in TALKERS:
+                yield Wanted(machine, policy, of_address(address), TRAFFIC, Protocol.UDP)
+            for at in range(self.live - len(TALKERS)):
+                yield Wanted(machine, policy, grants.other(at), SSH)
+
+        self._fill_with(make)
+
+    def _fill_with(self, make: Callable[[Machine, str], Iterable[Wanted]]) -> None:
+        """Put grants into the database while nobody works on it, as if they had been asked for and opened."""
         self.jitgate.__exit__(None, None, None)
-        grants.fill(self._directory, TRAFFIC, TALKERS, SSH, self.live - len(TALKERS))
+        grants.fill(self._url, make)
         before = self.verified_at()
         self.jitgate.start()
         self.wait_until_verified(before)
@@ -134,16 +193,16 @@ class Installation:
         token = (self._directory / "owner.token").read_text().strip()
         return Target(int(url.rpartition(":")[2]), self._directory / "ca.pem", path, json.dumps(body), token)
 
-    def _wait_until(self, question: str, *parameters: int) -> None:
+    def _wait_until(self, question: str, **parameters: int) -> None:
         give_up = time.monotonic() + _SECONDS
-        while not self._one(question, *parameters):
+        while not self._one(question, **parameters):
             if time.monotonic() > give_up:
                 raise TimeoutError(f"not so within {_SECONDS:g} s: {question}")
             time.sleep(_LOOK_EVERY)
 
-    def _one(self, question: str, *parameters: int) -> Any:
-        with contextlib.closing(sqlite3.connect(f"file:{self._directory}/jitgate.db?mode=ro", uri=True)) as database:
-            return database.execute(question, parameters).fetchone()[0]
+    def _one(self, question: str, **parameters: int) -> Any:
+        with self._database.connect() as connection:
+            return connection.execute(text(question), parameters).scalar_one()
 
 
 def rule(number: int, protocol: str) -> dict[str, object]:

@@ -86,8 +86,8 @@ def references(
     nft = _prepare_nft(namespace)
     opened.callback(nft.close)
     return {
-        "insert": lambda: _timed(lambda: inserting.post(next(sources))),
-        "nft": lambda: _timed(lambda: nft.run([_add(next(sources))])),
+        "insert": lambda: timed(lambda: inserting.post(next(sources))),
+        "nft": lambda: timed(lambda: nft.run([_add(next(sources))])),
     }
 
 
@@ -103,7 +103,8 @@ def _add(address: str) -> str:
     return f'add element inet {_TABLE} open {{ {address} . tcp . 22 timeout 2h comment "2030-01-01T00:00:00+00:00" }}'
 
 
-def _timed(act: Callable[[], object]) -> float:
+def timed(act: Callable[[], object]) -> float:
+    """Seconds that something takes."""
     began = time.perf_counter()
     act()
     return time.perf_counter() - began

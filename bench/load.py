@@ -68,16 +68,17 @@ class Rounds:
         """What makes the load."""
         return "wrk" if self._wrk else "Python threads"
 
-    def run(self, target: Target, seconds: float) -> Load:
-        """Keep all clients busy for some seconds. Raises RuntimeError if a request failed."""
+    def run(self, target: Target, seconds: float, clients: int = CLIENTS) -> Load:
+        """Keep so many clients busy for some seconds. Raises RuntimeError if a request failed."""
         first = self._rounds * _SPACE
         self._rounds += 1
-        load = self._with_wrk(target, seconds, first) if self._wrk else _in_python(target, seconds, first)
+        run = self._with_wrk if self._wrk else _in_python
+        load = run(target, seconds, first, clients)
         if load.errors or not load.requests:
             raise RuntimeError(f"{load.errors} requests of {load.requests} failed")
         return load
 
-    def _with_wrk(self, target: Target, seconds: float, first: int) -> Load:
+    def _with_wrk(self, target: Target, seconds: float, first: int, clients: int) -> Load:
         script = self._directory / "wrk.lua"
         script.touch(mode=0o600)
         token = f'wrk.headers["Authorization"] = "Bearer {target.token}"' if target.token else ""
@@ -86,7 +87,7 @@ class Rounds:
         command = [
             str(self._wrk),
             "-t1",
-            f"-c{CLIENTS}",
+            f"-c{clients}",
             f"-d{seconds:.0f}s",
             "--timeout",
             "10s",
@@ -98,7 +99,7 @@ class Rounds:
         return Load(**json.loads(said.partition("RESULT ")[2]))
 
 
-def _in_python(target: Target, seconds: float, first: int) -> Load:
+def _in_python(target: Target, seconds: float, first: int, clients: int) -> Load:
     asked = {
         "port": target.port,
         "ca": str(target.ca),
@@ -107,9 +108,10 @@ def _in_python(target: Target, seconds: float, first: int) -> Load:
         "token": target.token,
         "seconds": seconds,
         "first": first,
+        "clients": clients,
     }
     command = [sys.executable, "-m", "bench.load"]
-    said = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(command, input=json.dumps(asked), stdout=subprocess.PIPE, text=True, check=True).stdout
     return Load(**json.loads(said))
 
 
@@ -128,7 +130,8 @@ class _Client(threading.Thread):
                     return
                 try:
                     connection.post(source(number))
-                except Exception:  # noqa: BLE001 - however it failed, it counts as one
+                except Exception as error:  # noqa: BLE001 - however it failed, it counts as one
+                    print(repr(error), file=sys.stderr)
                     self.errors += 1
                     return
                 self.taken.append((time.perf_counter() - began) * 1000)
@@ -139,8 +142,8 @@ def run() -> None:
     asked = json.load(sys.stdin)
     target = Target(asked["port"], Path(asked["ca"]), asked["path"], asked["body"], asked["token"])
     began = time.perf_counter()
-    share = _SPACE // CLIENTS
-    starts = range(asked["first"], asked["first"] + _SPACE, share)
+    share = _SPACE // asked["clients"]
+    starts = [asked["first"] + share * number for number in range(asked["clients"])]
     clients = [_Client(target, range(start, start + share), began + asked["seconds"]) for start in starts]
     for client in clients:
         client.start()

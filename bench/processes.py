@@ -1,5 +1,6 @@
-"""The bare servers, as processes."""
+"""The bare servers, as processes; and what memory any process has."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +37,9 @@ class BareServer:
         token = self._directory / OWNER_TOKEN
         held = token.read_text().strip() if token.exists() else ""
         return Target(self._port, self._directory / "ca.pem", bare.PATH, bare.BODY, held)
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has (proc_pid_statm(5))."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -3,29 +3,28 @@ namespaces of their own, with TLS between them."""
 
 import itertools
 import json
-import shutil
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from tests.joined import Joined
-from tests.netns import ALICE4, BOB4, HOST4, Namespace, Network
+from tests.netns import ALICE4, BOB4, HOST4, Network
 from tests.processes import Jitgate, until
 
 from bench import latency
+from bench.beside import BRIEFLY, Beside
 from bench.client import Connection, Target, source
-from bench.door import Door
+from bench.door import open_door
 from bench.figures import Row, number, percentile
 from bench.installation import SSH, rule
 from bench.latency import Samples
-from bench.others import Firewalld
+from bench.others import OTHERS
 from bench.processes import BareServer
 
 _NAME = "web-1"
-_UNTOUCHED = 2222
-"""A port that firewalld's own zones do not open."""
+_CLOSINGS = 5
 _POLICY = "providers/Microsoft.Security/locations/global/jitNetworkAccessPolicies/bench"
 
 
@@ -44,7 +43,7 @@ class Remote:
         with ExitStack() as opened:
             opened.enter_context(self.network)
             self._lay_routes()
-            self.door = _door(opened, self.network.bob, self.network.alice, ALICE4, SSH)
+            self.door = open_door(opened, self.network.bob, self.network.alice, ALICE4, SSH)
             opened.enter_context(self._jitgate)
             opened.enter_context(self._host)
             self._host.join(self._jitgate)
@@ -56,9 +55,9 @@ class Remote:
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
-    def connection(self) -> Connection:
-        """To the server, for asking."""
-        port = {"number": SSH, "allowedSourceAddressPrefix": "@SOURCE@", "duration": "PT2H"}
+    def connection(self, duration: str) -> Connection:
+        """To the server, for asking for so long."""
+        port = {"number": SSH, "allowedSourceAddressPrefix": "@SOURCE@", "duration": duration}
         body = {"virtualMachines": [{"id": self._machine_id, "ports": [port]}], "justification": "bench"}
         token = (self._directory / "owner.token").read_text().strip()
         url = f"{self._policy}/initiate?api-version=2020-01-01"
@@ -91,7 +90,11 @@ def measure(directory: Path, times: int) -> Iterator[Row]:
     with ExitStack() as opened:
         remote = opened.enter_context(Remote(directory / "remote"))
         bare = opened.enter_context(BareServer(directory / "beside"))
-        yield from rows(latency.in_turns(_acts(opened, remote, bare, directory), times))
+        sources = map(source, itertools.count())
+        others = {each.ASKED: Beside(opened, each, directory) for each in OTHERS if not each.missing()}
+        # Before many ports are open: fwknop has been seen not to shut one at all beside fifty others.
+        yield _closing(remote, others, sources)
+        yield from rows(latency.in_turns(_acts(opened, remote, bare, others, sources), times))
 
 
 def rows(samples: Samples) -> Iterator[Row]:
@@ -101,51 +104,40 @@ def rows(samples: Samples) -> Iterator[Row]:
         against = f"INSERT over HTTP {number(insert)} ms + nft transaction {number(nft)} ms"
         what = f"request to first accepted connection on a host elsewhere, p{percent}"
         yield Row(what, f"{number(first)} ms", first / (insert + nft), against=against)
-        if "firewalld" in samples:
-            other = percentile(samples["firewalld"], percent)
-            against = f"firewall-cmd --timeout, beside firewalld {number(other)} ms"
-            yield Row(what, f"{number(first)} ms", first / other, against=against)
-    if "firewalld" not in samples:
-        yield _not_installed("firewall-cmd --timeout")
-    if not shutil.which("fwknop"):
-        yield _not_installed("fwknop")
+        for each in OTHERS:
+            if each.ASKED in samples:
+                other = percentile(samples[each.ASKED], percent)
+                yield Row(what, f"{number(first)} ms", first / other, against=f"{each.ASKED} {number(other)} ms")
+    for each in OTHERS:
+        if each.ASKED not in samples:
+            yield Row(f"the same through {each.ASKED}", "not installed", None, against=each.missing(), skipped=True)
 
 
-def _acts(opened: ExitStack, remote: Remote, bare: BareServer, directory: Path) -> dict[str, Callable[[], float]]:
-    sources = map(source, itertools.count())
-    asking = opened.enter_context(remote.connection())
+def _acts(
+    opened: ExitStack, remote: Remote, bare: BareServer, others: Mapping[str, "Beside"], sources: Iterator[str]
+) -> dict[str, Callable[[], float]]:
+    asking = opened.enter_context(remote.connection("PT2H"))
 
     def ask() -> float:
         chosen = next(sources)
         return remote.door.time(lambda: asking.post(chosen), chosen)
 
     acts = {"remote": ask, **latency.references(remote.network.host.name, bare, sources, opened)}
-    if not Firewalld.missing():
-        acts["firewalld"] = _firewalld(opened, directory, sources)
-    return acts
+    return acts | {name: partial(other.time, sources) for name, other in others.items()}
 
 
-def _firewalld(opened: ExitStack, directory: Path, sources: Iterator[str]) -> Callable[[], float]:
-    """Asking firewalld, on a machine of its own."""
-    network = opened.enter_context(Network())
-    network.alice.ip("route add local 12.0.0.0/8 dev lo")
-    network.host.ip(f"route add 12.0.0.0/8 via {ALICE4}")
-    firewalld = opened.enter_context(Firewalld(network.host, directory / "firewalld"))
-    door = _door(opened, network.alice, network.host, HOST4, _UNTOUCHED)
+def _closing(remote: Remote, others: Mapping[str, "Beside"], sources: Iterator[str]) -> Row:
+    """How late a port shuts that was opened for a few seconds."""
 
-    def ask() -> float:
+    def late() -> float:
         chosen = next(sources)
-        return door.time(lambda: firewalld.open(chosen, _UNTOUCHED), chosen)
+        with remote.connection(f"PT{BRIEFLY}S") as asking:
+            return remote.door.lateness(lambda: asking.post(chosen), chosen, BRIEFLY)
 
-    return ask
-
-
-def _door(opened: ExitStack, client: Namespace, host: Namespace, address: str, port: int) -> Door:
-    listening = opened.enter_context(host.make_socket(socket.AF_INET))
-    listening.bind((address, port))
-    listening.listen(64)
-    return Door(client, listening)
-
-
-def _not_installed(what: str) -> Row:
-    return Row(f"the same through {what}", "not installed", None, skipped=True)
+    beside = {name: partial(other.lateness, sources) for name, other in others.items()}
+    acts: dict[str, Callable[[], float]] = {"remote": late, **beside}
+    worst = {name: max(samples) for name, samples in latency.in_turns(acts, _CLOSINGS).items()}
+    ours = worst.pop("remote")
+    against = ", ".join(f"{name} {number(late)} ms" for name, late in worst.items())
+    what = f"last connection after a port's time on a host elsewhere, worst of {_CLOSINGS}"
+    return Row(what, f"{number(ours)} ms", ours, "ms", against)

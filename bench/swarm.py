@@ -19,6 +19,7 @@ from bench import members
 from bench.client import Connection, Target
 from bench.installation import SSH, rule
 from bench.members import GROUP, Member
+from bench.processes import resident
 from jitgate.clock import SystemClock
 from jitgate.core import resource_id
 
@@ -75,8 +76,7 @@ class Swarm:
 
     def resident(self) -> int:
         """Bytes of memory that the server has."""
-        pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        return resident(self._pid)
 
     def load(self, seconds: float) -> float:
         """Cores that the server uses, user and system, while nobody asks for anything."""

@@ -4,9 +4,13 @@ import os
 from collections.abc import Generator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+# By default structlog draws an exception with all that its variables hold, which can take a server minutes.
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 _SLOW_IS_FINE = [HealthCheck.too_slow]
 # Under CI the short profile tries the same examples in every run, so that a red build is the doing of the change that
@@ -25,8 +29,16 @@ settings.register_profile(
 settings.load_profile(os.environ.get("JITGATE_PROFILE", "short"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked `needs_root` for everybody else."""
+_ASKED_FOR = (("live_azure", "JITGATE_LIVE_AZURE"), ("live_aws", "JITGATE_LIVE_AWS"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a real cloud, unless asked for. Skip what is marked `needs_root` for everybody else."""
+    for marker, named in _ASKED_FOR:
+        if named not in os.environ:
+            left_out = [item for item in items if item.get_closest_marker(marker)]
+            items[:] = [item for item in items if item not in left_out]
+            config.hook.pytest_deselected(items=left_out)
     if os.geteuid() == 0:
         return
     skip = pytest.mark.skip(reason="needs root, for network namespaces and firewall rules")

@@ -6,19 +6,18 @@ async with House() as house:
     assert house.reaches("web-1")
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 from uuid import uuid4
 
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, insert, select, text, update
+from tests.sqlite import fast_place, put_empty
 
 from jitgate.audit import Operation
 from jitgate.audit.sealer import Sealer
@@ -42,7 +41,8 @@ from jitgate.store import activity, principals, scopes
 from jitgate.store import guardrails as guardrail_rows
 from jitgate.store.activity import Entry, Filter
 from jitgate.store.database import Store, Tx
-from jitgate.store.schema import metadata
+from jitgate.store.schema import grant_key, metadata
+from jitgate.store.schema import grants as grant_rows
 from jitgate.store.scopes import Scope
 from jitgate.trust import record_key
 
@@ -69,10 +69,15 @@ class MovableClock(Clock, Protocol):
 class House:
     """Everything but the web, with machines that nothing protects yet and an owner named alice."""
 
-    def __init__(self, clock: MovableClock | None = None, machines: Sequence[str] = MACHINES) -> None:
+    def __init__(
+        self, clock: MovableClock | None = None, machines: Sequence[str] = MACHINES, url: str | None = None
+    ) -> None:
+        """`url`: of a database that was brought up to date; None: an SQLite file of its own."""
         self.clock: MovableClock = clock or ManualClock(START)
-        self.directory = Path(tempfile.mkdtemp(prefix="jg-house-", dir=_fast_place()))
-        (self.directory / "jitgate.db").write_bytes(_empty_database())
+        self.directory = Path(tempfile.mkdtemp(prefix="jg-house-", dir=fast_place()))
+        if url is None:
+            put_empty(self.directory / "jitgate.db")
+        self.url = url or f"sqlite:///{self.directory}/jitgate.db"
         self.machines = [machine(name) for name in machines]
         self.firewall = MemoryConnector(self.clock, self.machines)
         self.connectors: dict[str, Connector] = {"memory": self.firewall}
@@ -100,13 +105,13 @@ class House:
     # --- its parts ----------------------------------------------------------------------------------
 
     def open_store(self) -> Store:
-        return Store.open(f"sqlite:///{self.directory}/jitgate.db", self.clock)
+        return Store.open(self.url, self.clock)
 
     def make_reconciler(self, owner: str, **options: timedelta) -> Reconciler:
         return Reconciler(self.store, self.connectors, owner, **options)
 
     def make_sealer(self, owner: str = "first", retention: timedelta | None = None) -> Sealer:
-        return Sealer(self.store, record_key.ensure(self.directory), owner, retention)
+        return Sealer(self.store, record_key.ensure(self.directory).now, owner, retention)
 
     def crash(self) -> None:
         """Lose every object that a process holds; what is on disk and in the firewall is all that is left."""
@@ -237,10 +242,10 @@ class House:
         """Give a grant that is open another id."""
 
         def work(tx: Tx) -> None:
-            tx.execute(text("PRAGMA defer_foreign_keys = ON"))
-            names = {"new": uid, "old": grant.uid}
-            tx.execute(text("UPDATE grants SET uid = :new WHERE uid = :old"), names)
-            tx.execute(text('UPDATE grant_key SET "grant" = :new WHERE "grant" = :old'), names)
+            keys = tx.execute(select(grant_key).where(grant_key.c.grant == grant.uid)).mappings().all()
+            tx.execute(delete(grant_key).where(grant_key.c.grant == grant.uid))
+            tx.execute(update(grant_rows).where(grant_rows.c.uid == grant.uid).values(uid=uid))
+            tx.execute(insert(grant_key), [{**key, "grant": uid} for key in keys])
 
         await self.store.write(work)
 
@@ -401,16 +406,3 @@ def lasting(text: str) -> Span:
 def until(end: datetime) -> Span:
     """An absolute end."""
     return Span(end=end)
-
-
-@cache
-def _empty_database() -> bytes:
-    """A database that was brought up to date once, to be copied."""
-    with tempfile.TemporaryDirectory(prefix="jg-empty-", dir=_fast_place()) as directory:
-        Store.open(f"sqlite:///{directory}/jitgate.db", ManualClock(START)).close()
-        return (Path(directory) / "jitgate.db").read_bytes()
-
-
-def _fast_place() -> str | None:
-    """Memory where there is some: hundreds of databases are made, and none outlives its test."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -40,8 +40,10 @@ class Jitgate:
         settings: str = "",
         namespace: Namespace | None = None,
         address: str = "127.0.0.1",
+        role: str = "all",
     ) -> None:
         """`namespace`: where its server listens, on `address`; None: where the tests run."""
+        self._role = role
         self.directory = directory
         self._namespace, self._address = namespace, address
         self._command = command
@@ -59,13 +61,20 @@ class Jitgate:
         with self.log.open("ab") as log, self._said.open("ab") as said:
             where = ["ip", "netns", "exec", self._namespace.name] if self._namespace else []
             command = [*where, *self._command, "serve", "--data-dir", str(self.directory)]
-            command += ["--listen", f"{self._address}:{self._port}"]
+            command += ["--listen", f"{self._address}:{self._port}", "--role", self._role]
             self.supervisor = subprocess.Popen(command, stdout=said, stderr=log, env=self._environment)
-        until(lambda: self.said != before or self.supervisor.poll() is not None, "it does not start")
+        until(
+            lambda: self.said != before or self.supervisor.poll() is not None, "it does not start", 4 * _START_SECONDS
+        )
         assert "is ready at" in self.said[len(before) :], self.log.read_text()
         # Whoever knows where it is finds it again after a restart.
         self._port = urlsplit(self.url).port or 0
         return self
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on, since its first start."""
+        return self._port
 
     @property
     def url(self) -> str:

@@ -8,22 +8,27 @@ The server runs in a thread of its own with a loop of its own; `server.call(coro
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import httpx
+import structlog
 import uvicorn
 import uvloop
 from sqlalchemy import Select, Table, select
+from tests.sqlite import put_empty
 
 from jitgate.audit.sealer import Sealer
 from jitgate.clock import Clock, SystemClock
+from jitgate.connectors.base import Connector
 from jitgate.connectors.hosts.fleet import Fleet
 from jitgate.connectors.memory import MemoryConnector
 from jitgate.core.machine import Machine, OperatingSystem
@@ -44,12 +49,36 @@ from jitgate.trust import certificates, keyset, record_key, tokens
 from jitgate.trust.keyset import Keyring
 from jitgate.web.agents import AgentLink
 from jitgate.web.app import create_app
+from jitgate.web.metrics import Watched
 
 MACHINES = ("web-1", "web-2", "win-1")
 GROUP = "prod"
 HOSTS = ("localhost", "127.0.0.1", "::1")
-_START = 10.0
 T = TypeVar("T")
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Without a log: that of a server in this process would stand among what commands print."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(**before)
+
+
+def linux_host(subscription: str, name: str, address: str, tags: Mapping[str, str]) -> Machine:
+    """A machine with a firewall of its own, filed as hosts are."""
+    return Machine(
+        uuid=str(uuid5(NAMESPACE_URL, name)),
+        id=machine_id(subscription, "jitgate", name),
+        name=name,
+        os=OperatingSystem.LINUX,
+        connector="memory",
+        provider="memory",
+        scope=f"memory/{name}",
+        addresses=(address,),
+        tags=tags,
+    )
 
 
 class Server:
@@ -58,6 +87,10 @@ class Server:
     `reconciles`  whether the firewall follows; if not, rows stay as the requests have left them
     `listen`      makes the socket that it accepts on
     `bearers`     whose tokens are believed; else only its own
+    `machines`    what there is, of a subscription; else three
+    `connectors`  what its reconciler works with; one can be put in
+    `patience`    seconds that starting, ending and a call may take
+    `watched`     what its metrics tell, and to whom
     """
 
     def __init__(
@@ -70,25 +103,32 @@ class Server:
         reconciles: bool = True,
         listen: Callable[[], socket.socket] = lambda: socket.create_server(("127.0.0.1", 0)),
         bearers: Bearers | None = None,
+        machines: Callable[[str], Sequence[Machine]] | None = None,
+        patience: float = 30.0,
+        watched: Watched | None = None,
     ) -> None:
         self.directory = directory
+        self._machines = machines or self._three
+        self._patience = patience
         self.clock = clock or SystemClock()
         self._trusted_proxies = trusted_proxies
         self._allowed_hosts = allowed_hosts
         self._reconciles = reconciles
         self._open = listen
         self._bearers = bearers or Bearers()
+        self._watched = watched
         self._thread = threading.Thread(target=self._run, name="jitgate-server", daemon=True)
         self._started = threading.Event()
         self._ended = threading.Event()
         self._failure: BaseException | None = None
         self.service: Service
         self.connector: MemoryConnector
+        self.connectors: dict[str, Connector]
         self.base_url = ""
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._started.wait(_START), "the server did not start"
+        assert self._started.wait(self._patience), "the server did not start"
         if self._failure is not None:
             self._thread.join()
             raise self._failure
@@ -98,7 +138,7 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._uvicorn.should_exit = True
-        assert self._ended.wait(_START), "the server did not end"
+        assert self._ended.wait(self._patience), "the server did not end"
         # All is over but for closing the loop, in which uvloop now and then hangs where many threads and
         # descriptors have come and gone, as they do in a long test run.
         self._thread.join(5)
@@ -144,7 +184,16 @@ class Server:
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the server's loop, where its store and connector live."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_START)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(self._patience)
+
+    def drop_connections(self) -> None:
+        """As a network does that breaks."""
+
+        async def drop() -> None:
+            for connection in list(self._uvicorn.server_state.connections):
+                connection.transport.abort()
+
+        self.call(drop())
 
     def rows(self, *except_tables: str) -> dict[str, list[tuple[Any, ...]]]:
         """Everything that is in the database, table by table: to see that nothing has changed."""
@@ -167,6 +216,7 @@ class Server:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
+        put_empty(self.directory / "jitgate.db")
         store = Store.open(f"sqlite:///{self.directory / 'jitgate.db'}", self.clock)
         try:
             await self._set_up(store)
@@ -176,16 +226,21 @@ class Server:
 
     async def _set_up(self, store: Store) -> None:
         made = await bootstrap(store, self.directory, lambda _tx, _owner: None)
-        settings = Settings(made.subscription, GROUP)
-        self.service = Service(store, self.clock, settings, bearers=self._bearers)
+        settings = Settings(made.subscription, GROUP, link_keys=lambda: (b"k" * 32,))
+        kinds = {"memory": dict[str, Any]}
+        self.service = Service(store, self.clock, settings, bearers=self._bearers, connector_kinds=kinds)
         self.events = HostEvents(self.service)
         self.fleet = Fleet(self.clock, self.events)
-        self.link = AgentLink(self.fleet, self._keyring, self.ca.read_text)
-        self.connector = MemoryConnector(self.clock, [self._machine(name) for name in MACHINES])
+        self.link = AgentLink(self.fleet, self._keyring, self.ca.read_text, self.ca.read_text)
+        self.connector = MemoryConnector(self.clock, self._machines(made.subscription))
+        self.connectors = {"memory": self.connector, "fleet": self.fleet}
         await take_over(self.service, await self.connector.discover(), self.connector.name)
 
     def _keyring(self) -> Keyring:
         return keyset.ensure(self.directory, self.ca.read_text())
+
+    def _three(self, _subscription: str) -> Sequence[Machine]:
+        return [self._machine(name) for name in MACHINES]
 
     def _machine(self, name: str) -> Machine:
         """A machine with a firewall of its own."""
@@ -195,9 +250,9 @@ class Server:
         return Machine(uuid, made, name, system, "memory", "memory", f"memory/{name}", "westeurope", ("10.9.9.9",))
 
     async def _listen(self, store: Store) -> None:
-        reconciler = Reconciler(store, {"memory": self.connector, "fleet": self.fleet}, "test")
+        reconciler = Reconciler(store, self.connectors, "test")
         reconciling = asyncio.create_task(reconciler.run()) if self._reconciles else None
-        sealer = Sealer(store, record_key.ensure(self.directory), "test")
+        sealer = Sealer(store, record_key.ensure(self.directory).now, "test")
         sealing = asyncio.create_task(sealer.run()) if self._reconciles else None
         with self._open() as listener:
             self.base_url = f"https://127.0.0.1:{listener.getsockname()[1]}"
@@ -218,7 +273,11 @@ class Server:
         # The real time, whatever clock the test has: it is compared by the client.
         made = certificates.ensure(self.directory, HOSTS, SystemClock().wall())
         app = create_app(
-            self.service, self.link, trusted_proxies=self._trusted_proxies, allowed_hosts=self._allowed_hosts
+            self.service,
+            self.link,
+            trusted_proxies=self._trusted_proxies,
+            allowed_hosts=self._allowed_hosts,
+            watched=self._watched,
         )
         return uvicorn.Config(
             app,

@@ -11,14 +11,14 @@ from jitgate.core import approval
 from jitgate.core.access import Ask, CloseReason, MachineAsk, PortAsk, Span, State
 from jitgate.core.approval import Approval, Missing
 from jitgate.core.checks import NO_RIGHT
-from jitgate.core.decide import Allowed, Decision, Denied, decide
+from jitgate.core.decide import Allowed, Decision, Denied, decide, nothing_to_move
 from jitgate.core.errors import Reason
 from jitgate.core.machine import Machine
 from jitgate.core.prefixes import Prefix
 from jitgate.core.progress import Move
 from jitgate.core.resource_id import parse_machine_id
 from jitgate.core.roles import APPROVE, Principal
-from jitgate.store import approvals, freezes, guardrails, machines, plans, policies, principals, requests, roles
+from jitgate.store import approvals, freezes, grants, guardrails, machines, plans, policies, principals, requests, roles
 from jitgate.store.approvals import Verdict
 from jitgate.store.database import Tx
 from jitgate.store.requests import Asked, Granted
@@ -35,10 +35,10 @@ def check(tx: Tx, move: Move) -> Move:
     return replace(move, state=State.CLOSED, reason=CloseReason.REVOKED, end=None, detail=why) if why else move
 
 
-def decide_again(tx: Tx, given: Sequence[Granted], spans: Mapping[str, Span] | None = None) -> Decision:
+def decide_again(tx: Tx, given: Sequence[Granted], spans: Mapping[str, Span | None] | None = None) -> Decision:
     """The decision on grants of one request, as it would be made now.
 
-    `spans`  by grant, where it is not what was asked for
+    `spans`  by grant, where it is not what was asked for; None: as long as it may be
     """
     asked = given[0].asked
     requester = principals.load(tx, asked.principal)
@@ -48,7 +48,17 @@ def decide_again(tx: Tx, given: Sequence[Granted], spans: Mapping[str, Span] | N
     present = {machine.uuid: machine for machine in plans.gated(tx, found.values())}
     if gone := next((one for one in given if one.grant.machine not in present), None):
         return Denied((Reason("VirtualMachineNotFound", "", f"{gone.machine_id} is gone"),))
+    if over := _moved_from_what_is_over(tx, given):
+        return nothing_to_move(over)
     return _decide(tx, _ask(tx, given, present, spans or {}), list(present.values()), requester)
+
+
+def _moved_from_what_is_over(tx: Tx, given: Sequence[Granted]) -> str | None:
+    """A grant (by uid) that one of these would move, and that somebody or something has closed meanwhile."""
+    waiting = [one.grant for one in given if one.grant.state is State.PENDING]
+    moved = [grant.moved_from for grant in waiting if grant.moved_from]
+    found = grants.get(tx, moved)
+    return next((uid for uid in moved if uid not in found or not found[uid].state.is_live), None)
 
 
 def standing(tx: Tx, request: str) -> list[Approval]:
@@ -115,7 +125,7 @@ def _decide(tx: Tx, ask: Ask, present: Sequence[Machine], requester: Principal) 
     return decide(ask, covering, known, guardrails.list_all(tx), requester, tx.now, over)
 
 
-def _ask(tx: Tx, given: Sequence[Granted], present: Mapping[str, Machine], spans: Mapping[str, Span]) -> Ask:
+def _ask(tx: Tx, given: Sequence[Granted], present: Mapping[str, Machine], spans: Mapping[str, Span | None]) -> Ask:
     asked = given[0].asked
     ports: dict[str, list[PortAsk]] = {}
     for one in given:

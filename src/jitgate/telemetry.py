@@ -1,10 +1,12 @@
 """What the server tells about itself while it runs: one log, to standard error.
 
 All lines have one form, whether they come from structlog or from a library's own logging: for people on a terminal,
-else ``key=value``, which journald and every collector read. Our own do not pass through the library's logging, which
-takes twice as long, and each request has a line.
+else ``key=value``, which journald and every collector read, or JSON. What happens in one call has its ``correlation``,
+what happens in one look at a firewall its ``scope``, in whichever thread: they are bound to the context. Our own lines
+do not pass through the library's logging, which takes twice as long, and each request has a line.
 """
 
+import contextlib
 import logging
 import sys
 
@@ -13,9 +15,10 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import Processor
 
 
-def configure() -> None:
-    """Send every log line to standard error, in one form."""
-    renderer = _renderer()
+def configure(form: str = "auto") -> None:
+    """Send every log line to standard error, in one form: `logfmt`, `json`, or `auto`: for people on a terminal, else
+    logfmt."""
+    renderer = _renderer(form)
     handler = logging.StreamHandler(sys.stderr)
     rendered = [ProcessorFormatter.remove_processors_meta, renderer]
     handler.setFormatter(ProcessorFormatter(processors=rendered, foreign_pre_chain=_shared()))
@@ -32,11 +35,18 @@ def configure() -> None:
 
 
 class _Named(structlog.WriteLogger):
-    """Writes lines to standard error; knows its name, as the loggers of `logging` do."""
+    """Writes lines to standard error; knows its name, as the loggers of `logging` do. Like them, it ends nothing where
+    nothing can be written: a full disk, or nobody who reads any more, costs lines, and no loop that shuts ports."""
 
     def __init__(self, name: str = "") -> None:
         super().__init__(sys.stderr)
         self.name = name
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    debug = info = warn = warning = error = critical = exception = fatal = log = msg
 
 
 def _shared() -> list[Processor]:
@@ -49,7 +59,9 @@ def _shared() -> list[Processor]:
     ]
 
 
-def _renderer() -> Processor:
-    if sys.stderr.isatty():
+def _renderer(form: str) -> Processor:
+    if form == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    if form == "auto" and sys.stderr.isatty():
         return structlog.dev.ConsoleRenderer()
     return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "logger", "event"], drop_missing=True)

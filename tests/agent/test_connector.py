@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -105,6 +105,9 @@ class House:
     async def facts(self, scope: str, facts: HostFacts) -> None:
         raise AssertionError(f"the agent beside the server is asked for {scope} {facts}")
 
+    async def behind(self, scope: str, told: Sequence[HostFacts]) -> None:
+        raise AssertionError(f"the agent beside the server is asked for {scope} {told}")
+
     async def attempts(self, attempts: Attempts) -> None:
         self.refused.put_nowait(attempts)
 
@@ -122,7 +125,7 @@ class House:
         return agent
 
     async def apply(self, of: Desired | None = None) -> Outcome:
-        return await self.connector.apply(self.connector.plan(of or desired(), {}))
+        return await self.connector.apply(await self.connector.plan(of or desired(), {}))
 
 
 @pytest.fixture
@@ -136,6 +139,18 @@ async def house() -> AsyncIterator[House]:
 
 async def asking(ask: Callable[[], Awaitable[Outcome]]) -> "asyncio.Task[Outcome]":
     return asyncio.ensure_future(ask())
+
+
+async def test_how_long_the_agent_has_said_nothing_is_known_whether_it_hangs_or_is_gone(house: House) -> None:
+    agent = await house.attach()
+    house.clock.advance(timedelta(seconds=61))
+    assert house.connector.silent_for == 61, "attached, and says nothing"
+    agent.say(Happened(Kind.REPAIRED, SCOPE, "", NOW))
+    await house.event(Kind.REPAIRED)
+    assert house.connector.silent_for == 0
+    await agent.die()
+    house.clock.advance(timedelta(seconds=61))
+    assert house.connector.silent_for == 61
 
 
 async def test_a_new_agent_is_told_of_so_that_everything_is_compared(house: House) -> None:

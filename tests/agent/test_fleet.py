@@ -5,8 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from jitgate.clock import ManualClock
 from jitgate.connectors.base import Capabilities, Connection, Done, Pending, Report
+from jitgate.connectors.hosts import fleet as fleet_module
 from jitgate.connectors.hosts.fleet import Fleet
 from jitgate.connectors.hosts.line import Member
 from jitgate.connectors.hosts.messages import Applied, Apply
@@ -28,6 +31,8 @@ class Nobody:
     async def happened(self, event: Any) -> None: ...
 
     async def facts(self, scope: str, facts: Any) -> None: ...
+
+    async def behind(self, scope: str, told: Any) -> None: ...
 
     async def attempts(self, attempts: Any) -> None: ...
 
@@ -52,7 +57,7 @@ async def test_a_report_says_nothing_of_other_machines_nor_where_to_connect_to()
     fleet = Fleet(ManualClock(NOW), Nobody())
     agent = Agent(fleet)
     await agent.poll()
-    asking = asyncio.create_task(fleet.apply(fleet.plan(DESIRED, {})))
+    asking = asyncio.create_task(fleet.apply(await fleet.plan(DESIRED, {})))
     [asked] = (await agent.poll()).said.messages
     assert isinstance(asked, Apply)
     own, other = PortKey(UUID, 22, Protocol.TCP), PortKey(OTHER, 22, Protocol.TCP)
@@ -77,7 +82,25 @@ async def test_an_agent_that_never_answers_takes_no_more_and_more_memory() -> No
     agent = Agent(fleet)
     await agent.poll()
     for _ in range(50):
-        assert isinstance(await fleet.apply(fleet.plan(DESIRED, {})), Pending)
+        assert isinstance(await fleet.apply(await fleet.plan(DESIRED, {})), Pending)
         await agent.poll()
     assert len(fleet._asking._given_up) <= 8
     await fleet.close()
+
+
+async def test_agents_are_let_go_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_module, "_LET_GO_AT_ONCE", 2)
+    monkeypatch.setattr(fleet_module, "_LET_GO_EVERY_SECONDS", 0.05)
+    fleet = Fleet(ManualClock(NOW), Nobody())
+    members = [replace(MEMBER, uuid=f"uuid-{number}", scope=f"fleet/jitgate/web-{number}") for number in range(5)]
+    sessions = [(await fleet.poll(each, Poll(each.uuid, "", 1, "n", 0, 1, Said()), 1.0)).session for each in members]
+    held = [
+        asyncio.create_task(fleet.poll(each, Poll(each.uuid, session, 1, "n", 0, 1, Said()), 60.0))
+        for each, session in zip(members, sessions, strict=True)
+    ]
+    await asyncio.sleep(0)
+    letting_go = asyncio.create_task(fleet.let_go())
+    await asyncio.sleep(0.02)
+    assert [each.done() for each in held] == [True, True, False, False, False]
+    await letting_go
+    assert all(each.done() for each in held)

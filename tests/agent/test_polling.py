@@ -1,15 +1,16 @@
 """The agent's end of the link to a server elsewhere: what it believes, and what it makes of time."""
 
 import json
+import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from jitgate.agent import channel, membership
+from jitgate.agent import channel, membership, polling
 from jitgate.agent.membership import Membership
 from jitgate.agent.polling import PollingLink
 from jitgate.clock import ManualClock
@@ -19,11 +20,13 @@ from jitgate.connectors.hosts.messages import Apply, Happened, HostFacts, Hosts,
 from jitgate.connectors.hosts.polls import Poll, Reply, Said
 from jitgate.core.desired import Desired
 from jitgate.trust import keyset, signatures
-from jitgate.trust.keyset import Keyring
+from jitgate.trust.keyset import Keyring, as_json
 from jitgate.trust.signatures import Forged, SigningKey
+from jitgate.web.agents.routes import lacks_keys
 
 HOST, SCOPE = "11111111-1111-1111-1111-111111111111", "fleet/jitgate/web-1"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 FACTS = Hosts(0, (HostFacts("web-1", HOST),))
 NOTHING: Said[Request] = Said()
 
@@ -45,14 +48,17 @@ class Server:
         said = self.say if poll.session == self.session else NOTHING
         return Reply(poll.host, self.session, poll.nonce, heard, 1000.0, said)
 
-    def exchange(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> channel.Answer:
+    def exchange(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = {}) -> channel.Answer:
+        if (method, path) == ("GET", polls.KEYS_PATH):
+            told = {**as_json(self.ring.signed), "handedOver": list(map(as_json, self.ring.handed_over))}
+            return channel.Answer(200, {}, json.dumps(told).encode())
         assert (method, path) == ("POST", "/agents/v1/poll")
         poll = polls.decode_poll(body)
         signature = headers["Authorization"].split(" ")[2]
         signatures.verify(self.key.public, polls.POLL, body, signature)
         self.polled.append(poll)
         answer = polls.encode_reply(self.answer(poll))
-        signed = (self.signer or self.ring.controller).sign(polls.REPLY, answer)
+        signed = (self.signer or self.ring.controller(NOW)).sign(polls.REPLY, answer)
         return channel.Answer(200, {"jitgate-signature": signed}, answer)
 
     key: SigningKey
@@ -130,7 +136,7 @@ def test_keys_that_the_pinned_root_has_not_signed_are_refused(
 ) -> None:
     (tmp_path / "thief").mkdir()
     thief = keyset.ensure(tmp_path / "thief", "")
-    server.signer = thief.controller
+    server.signer = thief.controller(NOW)
     server.answer = lambda poll: replace(server.reply(poll), keys=thief.signed)
     with pytest.raises(Forged):
         first(link)
@@ -139,23 +145,118 @@ def test_keys_that_the_pinned_root_has_not_signed_are_refused(
 
 def test_keys_are_rotated_by_the_root_and_never_back(link: PollingLink, server: Server, tmp_path: Path) -> None:
     former = server.ring
-    assert keyset.rotate(server.directory) == 2
+    keyset.follow_controller(server.directory, NOW, NOW)
+    keyset.retire_controller(server.directory, NOW)
     server.ring = keyset.ensure(server.directory, "")
-    assert server.ring.controller.public != former.controller.public
+    assert server.ring.controller(NOW).public != former.controller(NOW).public
     server.say = Said(1, (an_order(),))
-    server.answer = lambda poll: replace(server.reply(poll), keys=server.ring.signed if poll.epoch < 2 else None)
+    server.answer = lambda poll: replace(server.reply(poll), keys=server.ring.signed if poll.epoch < 3 else None)
     assert isinstance(first(link), Apply)
-    assert membership.read(tmp_path / "host").keyset.epoch == 2
-    server.signer = former.controller
+    assert membership.read(tmp_path / "host").keyset.epoch == 3
+    server.signer = former.controller(NOW)
     server.answer = lambda poll: replace(server.reply(poll), keys=former.signed)
     with pytest.raises(Forged, match="earlier key set"):
         first(link)
 
 
+def told(server: Server, link: PollingLink) -> None:
+    """Have the host be told the keys of now, with its next poll."""
+    server.ring = keyset.read(server.directory)
+    server.say = Said(1, (an_order(),))
+    server.session += "I"
+    server.answer = lambda poll: replace(
+        server.reply(poll), keys=server.ring.signed if poll.epoch < server.ring.epoch else None
+    )
+    assert isinstance(first(link), Apply)
+
+
+def test_a_next_controller_is_believed_before_it_signs(link: PollingLink, server: Server) -> None:
+    former = server.ring.controller(NOW)
+    keyset.follow_controller(server.directory, NOW + HOUR, NOW)
+    told(server, link)
+    assert server.ring.controller(NOW).public == former.public
+    server.signer = server.ring.controller(NOW + HOUR)
+    assert server.signer.public != former.public
+    told(server, link)
+
+
+def test_a_replica_notices_either_of_the_files_that_are_copied_to_it(server: Server, tmp_path: Path) -> None:
+    shutil.copytree(server.directory, tmp_path / "other")
+    keyset.follow_controller(server.directory, NOW, NOW)
+    seen = [keyset.changed_at(tmp_path / "other")]
+    for name in (keyset.KEYS, keyset.CONTROLLER):
+        shutil.copy2(server.directory / name, tmp_path / "other")
+        seen.append(keyset.changed_at(tmp_path / "other"))
+    assert len(set(seen)) == 3
+    assert (
+        keyset.read(tmp_path / "other").controller(NOW).public == keyset.read(server.directory).controller(NOW).public
+    )
+
+
+def test_another_root_follows_once_the_former_has_named_it(link: PollingLink, server: Server, tmp_path: Path) -> None:
+    former = server.ring.root
+    keyset.follow_root(server.directory, NOW)
+    told(server, link)
+    assert membership.read(tmp_path / "host").root == former
+    shutil.copytree(server.directory, tmp_path / "stolen")
+    assert keyset.retire_root(server.directory) == 1
+    told(server, link)
+    after = membership.read(tmp_path / "host")
+    assert after.root == server.ring.root != former
+    for _ in range(3):
+        keyset.follow_controller(tmp_path / "stolen", NOW, NOW)
+    thief = keyset.read(tmp_path / "stolen")
+    assert (thief.root, thief.epoch) == (former, 5)
+    server.answer = lambda poll: replace(server.reply(poll), keys=thief.signed)
+    with pytest.raises(Forged):
+        first(link)
+    assert membership.read(tmp_path / "host") == after
+
+
+def test_a_host_that_was_away_finds_the_way_from_root_to_root(
+    link: PollingLink, server: Server, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        keyset.follow_root(server.directory, NOW)
+        keyset.retire_root(server.directory)
+    told(server, link)
+    assert membership.read(tmp_path / "host").root == server.ring.root
+
+
+def test_a_way_that_does_not_begin_at_the_pinned_root_leads_nowhere(
+    link: PollingLink, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "thief").mkdir()
+    keyset.ensure(tmp_path / "thief", "")
+    keyset.follow_root(tmp_path / "thief", NOW)
+    keyset.retire_root(tmp_path / "thief")
+    before = membership.read(tmp_path / "host")
+    server.ring = keyset.read(tmp_path / "thief")
+    server.answer = lambda poll: replace(server.reply(poll), keys=server.ring.signed)
+    with pytest.raises(Forged, match="no root key has signed which this host believes"):
+        first(link)
+    assert membership.read(tmp_path / "host") == before
+
+
+def test_an_earlier_version_is_told_nothing_that_its_root_has_not_signed(server: Server) -> None:
+    """It has pinned one root for good, and believes nothing of a reply that brings keys by another."""
+    pinned, known = server.ring.root, server.ring.epoch
+    earlier = Poll(HOST, "", 1, "", 0, known, Said(), version=1)
+    keyset.follow_root(server.directory, NOW)
+    ring = keyset.read(server.directory)
+    assert lacks_keys(earlier, ring)
+    assert ring.signed.opened(pinned).controllers == server.ring.signed.opened(pinned).controllers
+    keyset.retire_root(server.directory)
+    ring = keyset.read(server.directory)
+    assert not lacks_keys(earlier, ring)
+    assert lacks_keys(replace(earlier, version=polls.VERSION), ring)
+    assert ring.controller(NOW).public in server.ring.signed.opened(pinned).controllers
+
+
 def test_a_rotation_without_the_root_key_is_refused_and_says_what_to_do(server: Server) -> None:
     (server.directory / keyset.ROOT).unlink()
     with pytest.raises(Exception, match=r"link-root\.key is needed .* bring it back"):
-        keyset.rotate(server.directory)
+        keyset.follow_controller(server.directory, NOW, NOW)
 
 
 def test_a_damaged_membership_is_told(tmp_path: Path) -> None:
@@ -314,3 +415,44 @@ def test_what_waits_to_be_said_keeps_nobody_from_a_server_that_forgot_the_sessio
     reading.join(5)
     assert answers
     assert len(server.polled[-1].said.messages) == 900
+
+
+# --- several replicas -----------------------------------------------------------------------------------
+
+
+def test_a_session_that_another_replica_holds_is_looked_for_and_found(
+    link: PollingLink, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = iter("abbbaa")  # What the balancer leads to; the session is with a.
+    misdirect(server, monkeypatch, lambda poll: poll.session == "S" and next(reached) == "b")
+    server.say = Said(1, (an_order(),))
+    requests = link.requests()
+    assert isinstance(next(requests), Apply)
+    server.say = Said(2, (an_order(), an_order()))
+    assert isinstance(next(requests), Apply)
+    assert [poll.session for poll in server.polled if poll.session] == ["S", "S"]
+
+
+def test_a_session_whose_replica_is_gone_ends_and_whoever_is_reached_begins_another(
+    link: PollingLink, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.say = Said(1, (an_order(),))
+    requests = link.requests()
+    assert isinstance(next(requests), Apply)
+    server.session = "T"
+    misdirect(server, monkeypatch, lambda poll: poll.session == "S")
+    monkeypatch.setattr(polling, "_LOOKING_PAUSE", 0.001)
+    assert isinstance(next(requests), Apply)
+    assert [poll.session for poll in server.polled][-2:] == ["", "T"]
+
+
+def misdirect(server: Server, monkeypatch: pytest.MonkeyPatch, is_anothers: Callable[[Poll], bool]) -> None:
+    """Have a replica that does not hold the session answer some polls."""
+    whole = server.exchange
+
+    def exchange(_channel: object, method: str, path: str, body: bytes, headers: dict[str, str]) -> channel.Answer:
+        if is_anothers(polls.decode_poll(body)):
+            return channel.Answer(421, {}, b"{}")
+        return whole(method, path, body, headers)
+
+    monkeypatch.setattr(channel.Channel, "exchange", exchange)

@@ -1,21 +1,26 @@
 """The sealer: every event under a signed head, by one process at a time, whatever dies."""
 
 import asyncio
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.house import HOUR, START, House
 
 from jitgate import audit
 from jitgate.audit import Event, Operation, Outcome, Proof
-from jitgate.core.record import MOST_EVENTS, PURPOSE
-from jitgate.core.verification import Finding, Verifier
+from jitgate.audit.sealer import Sealer
+from jitgate.core.errors import Unavailable
+from jitgate.core.record import MOST_EVENTS
+from jitgate.core.record_trust import Trust
+from jitgate.core.verification import Finding, Verifier, read_sealed_head
 from jitgate.service import activity
 from jitgate.service.activity import EVERYTHING, Selection
 from jitgate.store import heads
 from jitgate.store.database import Tx
 from jitgate.store.heads import Sealed
-from jitgate.trust import record_key, signatures
+from jitgate.trust import record_key, signatures, succession
 
 DAY = timedelta(days=1)
 
@@ -31,11 +36,7 @@ async def verified(house: House, wanted: Selection = EVERYTHING) -> Finding:
 
 def verify(house: House, lines: list[bytes], *, part: bool = False) -> Finding:
     trusted = (house.directory / record_key.PUBLIC_FILE).read_text().split()
-
-    def check(key: str, body: bytes, signature: str) -> bool:
-        return key in trusted and signatures.is_signed(key, PURPOSE, body, signature)
-
-    return Verifier(check, part=part).verify(lines)
+    return Verifier(Trust(trusted, signatures.is_signed), part=part).verify(lines)
 
 
 async def say(house: House, *names: str) -> None:
@@ -182,6 +183,44 @@ async def test_a_report_that_a_host_has_signed_is_sealed_with_its_event(house: H
     assert verify(house, lines).is_sound
     forged = [line.replace(proof.signature.encode(), b"A" * len(proof.signature)) for line in lines]
     assert not verify(house, forged).is_sound
+
+
+def follow(house: House) -> None:
+    """Have another key seal from now on."""
+    path, now = house.directory / record_key.PRIVATE_FILE, house.clock.wall()
+    path.write_bytes(succession.encode(succession.parse(path.read_bytes()).followed_by(signatures.new_pem(), now, now)))
+
+
+async def test_a_key_hands_over_to_the_next_and_who_has_the_first_checks_all(house: House) -> None:
+    sealer = house.make_sealer()
+    first = (house.directory / record_key.PUBLIC_FILE).read_text()
+    for name in "abc":
+        await say(house, name)
+        await sealer.seal_all()
+        follow(house)
+    await say(house, "d")
+    await sealer.seal_all()
+    lines = await sealed_file(house)
+    assert len({read[0].key for line in lines if (read := read_sealed_head(line))}) == 4
+    found = Verifier(Trust(first.split(), signatures.is_signed)).verify(lines)
+    assert found.is_sound, found.faults
+    record_key.ensure(house.directory)
+    assert len((house.directory / record_key.PUBLIC_FILE).read_text().split()) == 4
+
+
+async def test_a_replica_without_the_next_key_seals_nothing_by_the_former(house: House, tmp_path: Path) -> None:
+    await say(house, "a")
+    await house.make_sealer("first").seal_all()
+    shutil.copytree(house.directory, tmp_path / "former", dirs_exist_ok=True)
+    follow(house)
+    await say(house, "b")
+    await house.make_sealer("first").seal_all()
+    await say(house, "c")
+    former = Sealer(house.store, record_key.ensure(tmp_path / "former").now, "first")
+    with pytest.raises(Unavailable, match="copy the file"):
+        await former.seal()
+    await house.make_sealer("first").seal_all()
+    assert (await verified(house)).is_sound
 
 
 async def test_the_head_is_signed_at_the_time_of_sealing(house: House) -> None:

@@ -1,7 +1,6 @@
 """The real command line against a real server over TLS, with a firewall in memory."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -13,15 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
-from tests.server import Server
+from tests.server import Server, silenced
 from typer.testing import CliRunner
 
 from jitgate.cli import app
-from jitgate.clock import SystemClock
 from jitgate.core.desired import PortKey, Protocol
 from jitgate.core.machine import Machine
-from jitgate.store.database import Store
 
 ME = "203.0.113.7"
 STRANGER = "198.51.100.9"
@@ -111,40 +107,29 @@ def finish(process: "subprocess.Popen[bytes]", seconds: float = 20.0) -> Ran:
 
 @pytest.fixture(autouse=True, scope="module")
 def quiet() -> Iterator[None]:
-    """The server's log would stand among what commands print."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A database that was brought up to date once, to be copied."""
-    file = tmp_path_factory.mktemp("empty") / "jitgate.db"
-    Store.open(f"sqlite:///{file}", SystemClock()).close()
-    return file.read_bytes()
+    with silenced():
+        yield
 
 
 @pytest.fixture
-def cli(tmp_path: Path, empty_database: bytes) -> Iterator[Cli]:
+def cli(tmp_path: Path) -> Iterator[Cli]:
     """A server of its own, with web-1 protected."""
-    with running(Server(furnish(tmp_path, empty_database))) as made:
+    with running(Server(furnish(tmp_path))) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def shared_cli(tmp_path_factory: pytest.TempPathFactory, empty_database: bytes) -> Iterator[Cli]:
+def shared_cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """The same for a whole module: for tests that change nothing."""
-    with running(Server(furnish(tmp_path_factory.mktemp("shared"), empty_database))) as made:
+    with running(Server(furnish(tmp_path_factory.mktemp("shared")))) as made:
         yield made
 
 
-def furnish(place: Path, database: bytes) -> Path:
+def furnish(place: Path) -> Path:
     """A data directory below a place, and a home beside it."""
     data, home = place / "data", place / "home"
     data.mkdir()
     home.mkdir()
-    (data / "jitgate.db").write_bytes(database)
     return data
 
 

@@ -84,3 +84,28 @@ def test_a_freeze_shuts_and_refuses_until_it_is_thawed(cli: Cli) -> None:
     assert "Nothing is frozen" in cli("freezes").out
     assert "over" in cli("freezes", "--all").out
     assert cli("open", "web-1", "ssh").code == 0
+
+
+def test_an_approver_reads_where_the_source_lies_and_shortens(cli: Cli, dora: dict[str, str]) -> None:
+    assert "No network" in cli("network", "ls").out
+    assert cli("network", "set", "office", "192.0.2.0/24", "2001:db8::/48", "-m", "second floor").code == 0
+    assert "2001:db8::/48" in cli("network", "ls").out
+    request = ask(cli, "--from", "192.0.2.1", "--for", "2h")
+    assert "192.0.2.1 (office)" in " ".join(cli("inbox", **dora).out.split())
+    longer = cli("approve", request[:8], "--for", "3h", **dora)
+    assert (longer.code, "1 min to 2 h" in longer.err) == (2, True)
+    assert cli("approve", request[:8], "--for", "30m", **dora).code == 0
+    [grant] = cli.grants()
+    assert (grant["duration"], grant["detail"]) == ("PT30M", "dora shortened it from 2 h to 30 min")
+    assert cli("network", "delete", "office").code == 0
+    assert cli("network", "delete", "office").code == 3
+
+
+def test_a_move_says_that_it_waits_and_that_the_old_source_stays_open(cli: Cli, dora: dict[str, str]) -> None:
+    request = ask(cli)
+    assert cli("approve", request[:8], **dora).code == 0
+    ran = cli("move", "web-1", "--from", "198.51.100.9")
+    assert ran.code == 6, ran
+    assert "the move of web-1 port 22" in ran.err
+    assert "stays open for where it was" in ran.err
+    assert cli.reaches()

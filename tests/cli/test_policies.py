@@ -47,12 +47,34 @@ def test_apply_twice_changes_nothing_the_second_time(cli: Cli, file: Path) -> No
     assert ran.err == ""
 
 
-def test_a_dry_run_tells_by_its_exit_code_whether_anything_would_change(cli: Cli, file: Path) -> None:
+def plan(cli: Cli, file: Path) -> int:
+    return cli("policy", "plan", "-f", str(file)).code
+
+
+def test_a_plan_tells_by_its_exit_code_whether_anything_would_change(cli: Cli, file: Path) -> None:
     before = cli("policy", "get").out
-    assert apply(cli, file, "--dry-run") == 2
+    assert plan(cli, file) == 2
     assert cli("policy", "get").out == before
     apply(cli, file, "--yes")
-    assert apply(cli, file, "--dry-run") == 0
+    assert plan(cli, file) == 0
+
+
+def test_a_policy_that_selects_is_read_back_as_it_was_written(cli: Cli, file: Path) -> None:
+    policy = cli("machine", "show", "web-1", "-o", "json").data["policies"][0]
+    scope = cli("machine", "show", "web-1", "-o", "json").data["id"].partition("/providers/")[0]
+    file.write_text(f"policies: [{{id: {policy}, select: [{{scope: {scope}, ports: [{{number: 5986}}]}}]}}]")
+    planned = cli("policy", "plan", "-f", str(file))
+    assert planned.code == 2
+    assert "would lose" not in planned.err
+    assert apply(cli, file, "--yes") == 0
+    assert not cli.reaches("web-2", 5986)
+    assert plan(cli, file) == 0
+    file.write_text(cli("policy", "get").out)
+    assert plan(cli, file) == 0
+    refused = cli("policy", "delete", "web-2", "--yes")
+    assert (refused.code, "Change what it selects" in refused.err) == (2, True)
+    assert cli("policy", "set", "web-1", "ssh", "--yes").code == 0
+    assert not cli.reaches("web-2", 5986)
 
 
 def test_nothing_changes_where_nobody_can_be_asked(cli: Cli, file: Path) -> None:
@@ -66,13 +88,13 @@ def test_nothing_changes_where_nobody_can_be_asked(cli: Cli, file: Path) -> None
 def test_what_get_prints_is_what_apply_takes(cli: Cli, file: Path) -> None:
     apply(cli, file, "--yes")
     file.write_text(cli("policy", "get").out)
-    assert apply(cli, file, "--dry-run") == 0
+    assert plan(cli, file) == 0
 
 
 def test_a_machine_that_would_lose_its_protection_is_named(cli: Cli, file: Path) -> None:
     """Case PV4."""
     protect(cli, "web-2")
-    ran = cli("policy", "apply", "-f", str(file), "--dry-run")
+    ran = cli("policy", "plan", "-f", str(file))
     assert "web-2 would lose this protection" in ran.err
 
 
@@ -222,7 +244,7 @@ def test_setting_one_protocol_of_a_port_keeps_the_other_protected(
 
 def test_a_plan_for_programs_holds_the_difference_and_who_would_lose(cli: Cli, file: Path) -> None:
     protect(cli, "web-2")
-    ran = cli("policy", "apply", "-f", str(file), "--dry-run", "-o", "json")
+    ran = cli("policy", "plan", "-f", str(file), "-o", "json")
     assert ran.code == 2
     assert ran.data[0]["lostMachines"][0].endswith("/web-2")
     assert any(line.startswith("+") for line in ran.data[0]["difference"])

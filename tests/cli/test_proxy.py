@@ -28,9 +28,9 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def near(tmp_path: Path, port: int, empty_database: bytes) -> Iterator[Cli]:
+def near(tmp_path: Path, port: int) -> Iterator[Cli]:
     """A command line whose web-1 has a protected port that really listens."""
-    with running(Loopback(furnish(tmp_path, empty_database))) as cli:
+    with running(Loopback(furnish(tmp_path))) as cli:
         ran = cli("policy", "set", "web-1", str(port), "--yes")
         assert ran.code == 0, ran
         yield cli

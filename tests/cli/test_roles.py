@@ -4,6 +4,8 @@ from pathlib import Path
 
 from tests.cli.conftest import Cli, eventually
 
+from jitgate.identity.issuers import Issuer, Provider
+
 ROLES = """
 roles:
   - name: On call
@@ -66,8 +68,13 @@ def test_a_group_gives_its_members_what_it_was_given(cli: Cli) -> None:
 
 
 def test_a_claimed_group_is_named_as_the_identity_provider_names_it(cli: Cli) -> None:
-    assert cli("group", "add", "/realm/admins", "--claimed").code == 0
-    assert "identity provider" in cli("group", "ls").out
+    assert cli("group", "add", "/realm/admins", "--claimed").code == 2, "no identity provider is trusted yet"
+    issuer = Issuer("keycloak", "https://id.example/realms/x", client_id="jitgate")
+    # The fixture's server trusts nobody, and is running already.
+    object.__setattr__(cli.server.service.bearers.issuers, "providers", (Provider(issuer, cli.server.clock),))
+    assert cli("group", "add", "/realm/admins", "--claimed", "--issuer", "other").code == 2
+    assert cli("group", "add", "/realm/admins", "--claimed", "--issuer", "keycloak").code == 0
+    assert "the identity provider https://id.example/realms/x" in cli("group", "ls").out
     ran = cli("group", "join", "/realm/admins", "owner")
     assert (ran.code, "identity provider" in ran.err) == (1, True)
     assert cli("group", "delete", "/realm/admins").code == 0
@@ -77,15 +84,15 @@ def test_a_claimed_group_is_named_as_the_identity_provider_names_it(cli: Cli) ->
 def test_a_role_in_a_file_is_shown_as_a_difference_before_it_is_defined(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "roles.yaml"
     file.write_text(ROLES)
-    ran = cli("role", "apply", "-f", str(file), "--dry-run")
+    ran = cli("role", "plan", "-f", str(file))
     assert ran.code == 2
     assert "+actions:" in ran.err
     assert cli("role", "apply", "-f", str(file)).code == 2, "nobody is there to say yes"
     assert cli("role", "apply", "-f", str(file), "--yes").code == 0
-    assert cli("role", "apply", "-f", str(file), "--dry-run").code == 0
+    assert cli("role", "plan", "-f", str(file)).code == 0
     assert "On call" in cli("role", "ls").out
     written = cli("role", "show", "on call").out
-    assert cli("role", "apply", "-f", "-", "--dry-run", input=written).code == 0
+    assert cli("role", "plan", "-f", "-", input=written).code == 0
     assert cli("role", "delete", "On call").code == 0
     assert cli("role", "show", "On call").code == 3
 

@@ -36,3 +36,18 @@ def test_a_service_principals_secrets_are_made_listed_and_revoked(cli: Cli) -> N
     assert cli("principal", "secret", "revoke", secret).code == 0
     assert cli("principal", "secret", "ls", "deploy", "--output", "json").data == []
     assert cli("principal", "secret", "create", "nobody").code == 3
+
+
+def test_a_person_gets_a_first_way_in_that_is_listed_and_revoked(cli: Cli) -> None:
+    assert cli("principal", "add", "bob").code == 0
+    made = cli("principal", "link", "bob", "--for", "2h")
+    assert made.code == 0, made
+    assert "shown this once" in made.err
+    address, _, secret = made.out.strip().partition("#")
+    assert address.endswith("/sign-in")
+    link = secret.split("_")[1]
+    assert link in cli("token", "ls", "--principal", "bob").out
+    assert cli("token", "revoke", link).code == 0
+    assert link not in cli("token", "ls", "--principal", "bob").out
+    assert cli("principal", "link", "bob", "--for", "8d").code != 0
+    assert cli("principal", "link", "nobody").code == 3

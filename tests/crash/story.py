@@ -14,7 +14,7 @@ from tests.netns import ALICE4, ALICE4_SECOND, ALICE6, BOB4, HOST4, HOST6, Netwo
 from tests.processes import Jitgate, until
 
 from jitgate.core.access import State
-from jitgate.core.record import PURPOSE
+from jitgate.core.record_trust import Trust
 from jitgate.core.verification import Verifier, read_sealed_head
 from jitgate.trust.record_key import PUBLIC_FILE
 from jitgate.trust.signatures import is_signed
@@ -179,7 +179,7 @@ def _assert_sealed(jitgate: Jitgate) -> None:
     heads = [found for line in kept.read_bytes().splitlines() if (found := read_sealed_head(line))]
     assert heads, "no head was kept"
     known = {head.number: head.digest for head, _ in heads}
-    finding = Verifier(lambda key, body, by: key in trusted and is_signed(key, PURPOSE, body, by), known).verify(lines)
+    finding = Verifier(Trust(trusted, is_signed), known).verify(lines)
     assert finding.is_sound, finding.faults
     assert finding.events
 

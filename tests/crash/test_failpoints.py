@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.connectors.aws.test_deaths import FAILPOINTS as IN_AWS
+from tests.connectors.azure.test_deaths import FAILPOINTS as IN_AZURE
 from tests.crash.story import (
     AT_THE_START,
     IN_A_NOTIFICATION,
@@ -50,7 +52,15 @@ SOMETIMES = {"audit.head_sent", "audit.read_unsealed", "audit.sealed"}
 def test_every_failpoint_of_the_code_is_tried_here() -> None:
     source = Path(__file__).parents[2] / "src" / "jitgate"
     found = {name for file in source.rglob("*.py") for name in failpoints_of(file)}
-    assert found == {*IN_THE_STORY, *AT_THE_START, *IN_A_NOTIFICATION, *IN_A_RELEASE, *IN_THE_RELEASING_COMMAND}
+    assert found == {
+        *IN_THE_STORY,
+        *AT_THE_START,
+        *IN_A_NOTIFICATION,
+        *IN_A_RELEASE,
+        *IN_THE_RELEASING_COMMAND,
+        *IN_AZURE,
+        *IN_AWS,
+    }
 
 
 def test_the_story_reaches_every_failpoint_that_it_is_cut_short_at(

@@ -17,7 +17,8 @@ from tests.service.test_break_glass import urgent
 from jitgate.audit import Operation, Outcome
 from jitgate.core import topics
 from jitgate.core.approval import Step, parse_approver
-from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.guardrail import Guardrail, Limits
+from jitgate.core.selector import Selector
 from jitgate.core.topics import Topic
 from jitgate.notify import receivers
 from jitgate.notify.message import Address, Message
@@ -34,7 +35,7 @@ from jitgate.trust import links
 ALL = frozenset(Topic)
 SECRET = b"s" * 32
 KEY = b"k" * 32
-HERE = Address("https://jit.example.org", KEY)
+HERE = Address("https://jit.example.org", lambda: (KEY,))
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def make(house: House, receiver: Receiver, skipped: list[tuple[str, str]] | None
 
 
 def webhook(endpoint: Endpoint, name: str = "hook", topics: frozenset[Topic] = ALL) -> Webhook:
-    return Webhook(name, topics, endpoint.url, SECRET)
+    return Webhook(name, topics, endpoint.url, lambda: [SECRET])
 
 
 def told(endpoint: Endpoint) -> list[str]:
@@ -202,7 +203,7 @@ async def test_only_one_process_at_a_time_tells_a_receiver(house: House) -> None
 async def test_approvers_are_told_each_with_a_link_that_works_for_them_alone(house: House) -> None:
     """Case AP16."""
     dora, egon = await house.add_approvers()
-    house.service = replace(house.service, settings=replace(house.service.settings, link_key=KEY))
+    house.service = replace(house.service, settings=replace(house.service.settings, link_keys=lambda: (KEY,)))
     rail = Guardrail("four eyes", Selector(), Limits(approvals=2))
     await guardrails.put_guardrail(house.service, house.alice, rail)
     with Endpoint() as endpoint:
@@ -215,8 +216,8 @@ async def test_approvers_are_told_each_with_a_link_that_works_for_them_alone(hou
         named = {one["name"]: one for one in body["data"]["approvers"]}
         assert set(named) == {"dora", "egon"}
         assert named["dora"]["url"] == f"https://jit.example.org/approve#{named['dora']['link']}"
-        assert links.read(KEY, named["dora"]["link"], dora.principal.uid) == asked.uid
-        assert links.read(KEY, named["dora"]["link"], egon.principal.uid) is None
+        assert links.read([KEY], named["dora"]["link"], dora.principal.uid) == asked.uid
+        assert links.read([KEY], named["dora"]["link"], egon.principal.uid) is None
         for by in (dora, egon):
             link = named[by.principal.name]["link"]
             await approvals.decide_by_link(house.service, by, link, Verdict.APPROVED)

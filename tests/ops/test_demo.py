@@ -18,7 +18,8 @@ from jitgate.core.errors import Unavailable
 from jitgate.ops.demo import rights, traces
 from jitgate.ops.demo.connections import PORT, Answer, attempts
 from jitgate.ops.demo.network import Node
-from jitgate.ops.demo.story import Broken, expect
+from jitgate.ops.demo.story import expect
+from jitgate.ops.demo.telling import Broken
 
 # Each demo that starts removes what others have left, so no two of these tests run at once.
 pytestmark = [pytest.mark.needs_root, pytest.mark.timeout(300)]
@@ -30,6 +31,10 @@ STEPS = (
     *("kill -9", "on time", "restart", "activity"),
 )
 GATEWAY_STEPS = ("set up", "protect", "open", "only her", "session", "done", "again", "kill -9", "on time", "activity")
+CLOUD_STEPS = (
+    *("set up", "connect", "protect", "shut", "open", "only her", "session", "done", "again"),
+    *("kill -9", "sweep", "restart", "activity"),
+)
 WITHOUT_RIGHTS = "from jitgate.ops.privileges import drop_all; drop_all(); from jitgate.main import run; run()"
 
 
@@ -150,6 +155,26 @@ def test_where_the_firewall_cannot_be_driven_the_demo_fails_and_names_the_step(t
         assert "libnftables" in demo.said
         assert " shut " not in demo.said
         assert demo.traces() == []
+
+
+@pytest.fixture(scope="module")
+def in_clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Demo]]:
+    """As root in front of Azure's groups, and as anybody, in a user namespace, in front of AWS's. At the same time: a
+    demo waits most of its time, and no step here is held to milliseconds."""
+    folder = tmp_path_factory.mktemp("clouds")
+    with Demo(folder, [*DEMO, "--azure", "--once"]) as azure, Demo(folder, [*UNSHARED, "--aws", "--once"]) as aws:
+        yield {"azure": azure, "aws": aws}
+
+
+@pytest.mark.parametrize("cloud", ["azure", "aws"])
+def test_with_a_clouds_groups_in_front_every_step_holds_and_nothing_is_left(
+    in_clouds: Mapping[str, Demo], cloud: str
+) -> None:
+    demo = in_clouds[cloud]
+    assert demo.process.wait(240) == 0, demo.said
+    missing = [step for step in CLOUD_STEPS if f" s  {step:<9}" not in demo.said]
+    assert missing == []
+    assert demo.traces() == []
 
 
 def test_without_rights_the_story_is_told_with_a_gateway_and_nothing_is_left(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import urljoin
 
 import httpx
+import playwright.sync_api
 import pytest
+from tests.portal.browser import Stage, chromium
 from tests.provider import AUDIENCE, CLIENT, CLIENT_SECRET, OidcProvider
 from tests.server import Server
 
@@ -81,6 +83,20 @@ class Place:
         return list(self.server.call(self.server.service.store.read(lambda tx: activity.newest(tx, wanted))))
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[playwright.sync_api.Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def stage(tmp_path: Path, browser: playwright.sync_api.Browser) -> Iterator[Stage]:
+    with Server(tmp_path) as server:
+        made = Stage(server, browser)
+        yield made
+        made.close()
+
+
 @pytest.fixture(scope="session")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
     with OidcProvider(tmp_path_factory.mktemp("provider")) as running:
@@ -92,7 +108,7 @@ def place(tmp_path: Path, provider: OidcProvider) -> Iterator[Place]:
     # The provider's tokens tell the real time, so the server's begins there.
     clock = ManualClock(SystemClock().wall())
     provider.id_token, provider.is_down = {}, False
-    issuer: Any = Issuer("keycloak", provider.url, AUDIENCE, CLIENT, CLIENT_SECRET, ca=provider.ca)
+    issuer: Any = Issuer("keycloak", provider.url, AUDIENCE, CLIENT, lambda: CLIENT_SECRET, ca=provider.ca)
     bearers = Bearers(Signer.temporary(), Issuers((Provider(issuer, clock),)))
     with Server(tmp_path, clock=clock, reconciles=False, bearers=bearers) as server:
         made = Place(server, provider, clock)

@@ -48,6 +48,8 @@ class Forgetful(MemoryConnector):
 class Broken:
     """A connector that breaks in a way of its own at each call."""
 
+    whole_ports = False
+
     failures: Sequence[object]
     name: str = "memory"
     calls: list[Plan] = field(default_factory=list)
@@ -55,7 +57,7 @@ class Broken:
     async def discover(self) -> Sequence[Machine]:
         return ()
 
-    def plan(self, desired: object, memory: Memory) -> Plan:
+    async def plan(self, desired: object, memory: Memory) -> Plan:
         return Plan(desired, ())  # type: ignore[arg-type]
 
     async def apply(self, plan: Plan) -> Outcome:

@@ -12,7 +12,7 @@ from tests.reconcile.conftest import Running
 from jitgate.connectors.base import Outcome, Plan
 from jitgate.core.access import CloseReason, State
 from jitgate.core.errors import Unavailable
-from jitgate.reconcile import claim, record
+from jitgate.reconcile import claim, loop, record
 from jitgate.service import grants
 from jitgate.store import scopes
 from jitgate.store.database import Tx
@@ -291,3 +291,37 @@ class Counted:
             return result
 
         monkeypatch.setattr(house.store, "read", read)
+
+
+async def test_very_many_scopes_are_woken_some_at_a_time_and_one_more_does_not_wait_for_them(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_MOST_RUNNING", 3)
+    monkeypatch.setattr(loop, "_MOST_SCOPES", 5)
+    begun: list[str] = []
+    under_way, most = 0, 0
+
+    async def reconcile(scope: str) -> bool:
+        nonlocal under_way, most
+        begun.append(scope)
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        return True
+
+    monkeypatch.setattr(house.reconciler, "reconcile", reconcile)
+    running = asyncio.create_task(house.reconciler.run())
+    await asyncio.sleep(0.05)
+    begun.clear()
+    many = [f"many/{number:02}" for number in range(30)]
+    house.store.woken.fire(many)
+    await asyncio.sleep(0.03)
+    house.store.woken.fire(["one"])
+    async with asyncio.timeout(10):
+        while not {*many, "one"} <= set(begun):  # noqa: ASYNC110 - it is the loop that is watched
+            await asyncio.sleep(0.01)
+    house.reconciler.stop()
+    await running
+    assert most <= 3 + 1
+    assert begun.index("one") < 25

@@ -160,7 +160,7 @@ async def apply(
         protected or {},
         access,  # type: ignore[arg-type]
     )
-    await house.firewall.apply(house.firewall.plan(wanted, {}))
+    await house.firewall.apply(await house.firewall.plan(wanted, {}))
 
 
 async def test_a_port_that_somebody_kept_from_being_protected_is_tried_again_soon(
@@ -171,8 +171,8 @@ async def test_a_port_that_somebody_kept_from_being_protected_is_tried_again_soo
         occupied.setattr(
             house.firewall,
             "_report",
-            lambda firewall, desired: replace(
-                honest(firewall, desired), protected=dict.fromkeys(desired.protected, "somebody is connected")
+            lambda firewall, plan: replace(
+                honest(firewall, plan), protected=dict.fromkeys(plan.desired.protected, "somebody is connected")
             ),
         )
         await house.put(part("web-1"))

@@ -6,7 +6,8 @@ import pytest
 from tests.house import HOUR, MINUTE, START, House, lasting, part, policy_id, until
 
 from jitgate.core.access import CloseReason, State
-from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.guardrail import Guardrail, Limits
+from jitgate.core.selector import Selector
 from jitgate.reconcile import claim
 from jitgate.service import grants, guardrails, policies
 from jitgate.store import principals

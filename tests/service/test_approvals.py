@@ -11,8 +11,9 @@ from jitgate.audit import Operation
 from jitgate.core.access import CloseReason, State
 from jitgate.core.approval import Step, parse_approver
 from jitgate.core.errors import Conflict, Forbidden, Invalid, JitgateError, NotFound, Refused
-from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.guardrail import Guardrail, Limits
 from jitgate.core.roles import Limit
+from jitgate.core.selector import Selector
 from jitgate.service import approvals, freezes, grants, guardrails, policies, requests
 from jitgate.service.base import Asker
 from jitgate.service.freezes import Target
@@ -266,7 +267,7 @@ async def test_a_request_that_nobody_could_approve_is_refused_at_once(house: Hou
     """Case AP14: oneself does not count."""
     await house.enable("web-1")
     await rail(house, Limits(approvals=1))
-    with pytest.raises(Refused, match="1 more approver") as refused:
+    with pytest.raises(Refused, match="takes 1 more than there are") as refused:
         await house.ask("web-1")
     assert [reason.code for reason in refused.value.reasons] == ["NoApprover"]
     await house.add_approvers()
@@ -353,7 +354,7 @@ async def test_an_extension_that_needs_approval_leaves_what_stands_until_it_has_
 
 async def test_a_link_is_good_for_its_approver_and_once(house: House) -> None:
     asked, dora, egon = await waiting(house, Limits(approvals=2))
-    house.service = replace(house.service, settings=replace(house.service.settings, link_key=b"k" * 32))
+    house.service = replace(house.service, settings=replace(house.service.settings, link_keys=lambda: (b"k" * 32,)))
     link = links.make(b"k" * 32, asked.uid, dora.principal.uid)
     for by, text in ((egon, link), (house.alice, link), (dora, link[:-1] + "_"), (dora, "jga_"), (dora, "x" * 10_000)):
         with pytest.raises(Forbidden, match="link"):
@@ -362,7 +363,7 @@ async def test_a_link_is_good_for_its_approver_and_once(house: House) -> None:
     assert [one.name for one in done.said] == ["dora"]
     with pytest.raises(Conflict):
         await approvals.decide_by_link(house.service, dora, link, Verdict.APPROVED)
-    unkeyed = replace(house.service, settings=replace(house.service.settings, link_key=b""))
+    unkeyed = replace(house.service, settings=replace(house.service.settings, link_keys=tuple))
     with pytest.raises(Forbidden):
         await approvals.decide_by_link(unkeyed, dora, links.make(b"", asked.uid, dora.principal.uid), Verdict.APPROVED)
 

@@ -8,8 +8,9 @@ from tests.house import HOUR, MINUTE, START, House, ask, lasting, limited, part,
 from jitgate.audit import Operation
 from jitgate.core.access import Ask, State
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused
-from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.guardrail import Guardrail, Limits
 from jitgate.core.roles import Limit
+from jitgate.core.selector import Selector
 from jitgate.core.windows import parse
 from jitgate.service import freezes, guardrails, requests, reviews
 

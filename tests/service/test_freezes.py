@@ -9,7 +9,8 @@ from jitgate.audit import Operation
 from jitgate.core.access import CloseReason, State
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from jitgate.core.freeze import Freeze
-from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.guardrail import Guardrail, Limits
+from jitgate.core.selector import Selector
 from jitgate.service import (
     approvals,
     assignments,

@@ -9,9 +9,12 @@ from jitgate.audit import Operation
 from jitgate.core import prefixes
 from jitgate.core.access import CloseReason, Span, State
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused
-from jitgate.core.guardrail import Guardrail, Limits, Selector
-from jitgate.service import grants, guardrails
+from jitgate.core.guardrail import Guardrail, Limits
+from jitgate.core.selector import Selector
+from jitgate.service import approvals, grants, guardrails
+from jitgate.service.base import Asker
 from jitgate.service.views import GrantView, Page
+from jitgate.store import principals
 
 ONE_MS = timedelta(milliseconds=1)
 
@@ -271,6 +274,79 @@ async def test_what_is_not_open_cannot_be_moved(house: House) -> None:
     asked = await house.ask("web-1", start=START + HOUR)
     with pytest.raises(Conflict):
         await grants.move_grant(house.service, house.alice, asked.grants[0].grant.uid, prefixes.parse(ELSEWHERE, "s"))
+
+
+async def waiting_move(house: House) -> tuple[GrantView, GrantView, Asker]:
+    """A grant that is open for an hour, its move that waits since ten minutes after, and who may approve that."""
+    await house.enable("web-1")
+    await house.open("web-1", span=lasting("1h"))
+    await needs_approval(house)
+    house.clock.advance(10 * MINUTE)
+    [old] = await house.live()
+    new = await grants.move_grant(house.service, house.alice, old.uid, prefixes.parse(ELSEWHERE, "s"))
+    await house.settle()
+    dora = await house.store.read(lambda tx: principals.load(tx, "uid-dora"))
+    assert dora is not None
+    return await grants.get_grant(house.service, house.alice, old.uid), new, Asker(dora)
+
+
+async def test_a_move_that_needs_approval_waits_while_the_old_source_stays_open(house: House) -> None:
+    old, new, _ = await waiting_move(house)
+    assert (new.grant.state, new.grant.end, new.grant.moved_from) == (State.PENDING, START + HOUR, old.grant.uid)
+    assert new.request != old.request
+    assert new.justification == old.justification
+    assert (old.grant.state, old.grant.successor) == (State.OPEN, None)
+    assert house.reaches("web-1", HERE)
+    assert not house.reaches("web-1", ELSEWHERE)
+    asked = (await house.events(Operation.REQUEST))[-1]
+    assert asked.properties["movedFrom"] == old.grant.uid
+
+
+async def test_an_approved_move_opens_the_new_source_before_the_old_one_shuts(house: House) -> None:
+    old, new, dora = await waiting_move(house)
+    await approvals.approve(house.service, dora, new.request)
+    assert house.reaches("web-1", HERE), "until the new one stands"
+    await house.settle()
+    assert house.reaches("web-1", ELSEWHERE)
+    assert not house.reaches("web-1", HERE)
+    assert (await house.grant(old.grant.uid)).reason is CloseReason.SUPERSEDED
+    assert (await house.grant(new.grant.uid)).end == START + HOUR
+
+
+@pytest.mark.parametrize("how", ["denied", "withdrawn", "nobody answers"])
+async def test_a_move_that_is_not_agreed_to_leaves_the_old_source_open_to_its_end(house: House, how: str) -> None:
+    old, new, dora = await waiting_move(house)
+    if how == "denied":
+        await approvals.deny(house.service, dora, new.request)
+    elif how == "withdrawn":
+        await approvals.withdraw(house.service, house.alice, new.request)
+    await house.pass_time(50 * MINUTE - ONE_MS)
+    assert (await house.grant(old.grant.uid)).state is State.OPEN
+    assert house.reaches("web-1", HERE)
+    await house.pass_time(ONE_MS)
+    assert not house.reaches("web-1", HERE)
+    assert (await house.grant(old.grant.uid)).reason is CloseReason.EXPIRED
+    assert (await house.grant(new.grant.uid)).state is State.CLOSED
+    assert not house.reaches("web-1", ELSEWHERE)
+
+
+async def test_a_move_of_what_was_closed_meanwhile_opens_nothing(house: House) -> None:
+    """Who is done, or was shut out, does not come back by an approval that was on its way."""
+    old, new, dora = await waiting_move(house)
+    await house.close_early(old.grant.uid)
+    with pytest.raises(Conflict, match="is over"):
+        await approvals.approve(house.service, dora, new.request)
+    await house.settle()
+    assert not house.reaches("web-1", HERE)
+    assert not house.reaches("web-1", ELSEWHERE)
+
+
+async def test_an_approved_move_that_never_stands_leaves_the_old_source_open(house: House) -> None:
+    old, new, dora = await waiting_move(house)
+    await approvals.approve(house.service, dora, new.request)
+    await house.close_early(new.grant.uid)
+    assert (await house.grant(old.grant.uid)).state is State.OPEN
+    assert house.reaches("web-1", HERE)
 
 
 # --- a newer request ---------------------------------------------------------------------------------

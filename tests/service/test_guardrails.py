@@ -9,7 +9,8 @@ from tests.house import HOUR, SUBSCRIPTION, House, lasting, part, port
 from jitgate.audit import Operation
 from jitgate.core.desired import SessionEnd
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused
-from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector
+from jitgate.core.guardrail import Enforcement, Guardrail, Limits
+from jitgate.core.selector import Selector
 from jitgate.service import guardrails
 
 RAIL = Guardrail("night", Selector(), Limits(approvals=0, max_duration=2 * HOUR, reason_required=True))
@@ -203,3 +204,32 @@ async def test_every_change_of_a_guardrail_is_on_record(house: House) -> None:
         (Operation.GUARDRAIL_PROPOSE, "Accepted", "alice"),
         (Operation.GUARDRAIL_DELETE, "Succeeded", "second"),
     ]
+
+
+async def test_who_reads_guardrails_in_one_group_reads_those_of_that_group_and_no_others(house: House) -> None:
+    far = f"{GROUP}-far"
+    reader = await house.add_asker("reader", "Security Admin", GROUP)
+    here = replace(RAIL, selector=Selector(GROUP))
+    there = replace(RAIL, name="there", selector=Selector(far))
+    for rail in (here, there, replace(RAIL, name="all")):
+        await guardrails.put_guardrail(house.service, house.alice, rail)
+    for rail in (here, there):
+        assert not await guardrails.delete_guardrail(house.service, house.alice, rail.name)
+    assert not await guardrails.put_guardrail(house.service, house.alice, replace(RAIL, selector=Selector(far)))
+    assert await guardrails.list_guardrails(house.service, reader) == (here,)
+    assert await guardrails.get_guardrail(house.service, reader, "NIGHT") == here
+    assert not await guardrails.list_proposals(house.service, reader), "the change of night is about another group too"
+    for name in ("there", "all", "none"):
+        with pytest.raises(Forbidden):
+            await guardrails.get_guardrail(house.service, reader, name)
+    with pytest.raises(Forbidden):
+        await guardrails.list_guardrails(house.service, await house.add_asker("nobody"))
+
+
+async def test_a_new_guardrail_takes_no_others_place(house: House) -> None:
+    await guardrails.put_guardrail(house.service, house.alice, RAIL, is_new=True)
+    with pytest.raises(Conflict, match="There is a guardrail night already"):
+        await guardrails.put_guardrail(house.service, house.alice, replace(STRICTER, name="NIGHT"), is_new=True)
+    outsider = await house.add_asker("outsider", "Security Admin", GROUP)
+    with pytest.raises(Forbidden):
+        await guardrails.put_guardrail(house.service, outsider, replace(RAIL, selector=Selector(GROUP)), is_new=True)

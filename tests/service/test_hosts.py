@@ -11,6 +11,7 @@ from jitgate.connectors.memory import MemoryConnector
 from jitgate.core.access import CloseReason, State
 from jitgate.core.desired import Protocol
 from jitgate.core.errors import Conflict, Forbidden, Invalid, JitgateError, NotFound, Unauthenticated
+from jitgate.core.exposure import Reach
 from jitgate.core.prefixes import of_address
 from jitgate.service import hosts, machines
 from jitgate.service.hosts import Claim
@@ -239,3 +240,19 @@ async def test_what_a_stranger_tells_counts_for_nothing(house: House) -> None:
     await hosts.report_attempts(house.service, "fleet/jitgate/nobody", lambda _: [])
     await hosts.keep_heard(house.service, {"nobody": house.clock.wall()})
     assert await house.count("host") == 0
+
+
+async def test_a_management_port_counts_as_exposed_until_it_is_really_shut(house: House) -> None:
+    await joined(house)
+    facts = {"addresses": ["192.0.2.1"], "listening": ["tcp/22 on ::", "tcp/3389 on 127.0.0.1"]}
+    await hosts.report_facts(house.service, SCOPE, facts, "")
+
+    async def exposed() -> list[tuple[int, Reach, bool]]:
+        found = await machines.get_machine(house.service, house.alice, "mail-1")
+        return [(one.port, one.reach, one.effective_deny) for one in found.machine.exposure]
+
+    assert await exposed() == [(22, Reach.ANYONE, False)]
+    await house.enable("mail-1")
+    assert await exposed() == [(22, Reach.ANYONE, True)]
+    await hosts.report_facts(house.service, SCOPE, {**facts, "listening": ["udp/3389 on ::"]}, "")
+    assert await exposed() == [(3389, Reach.ANYONE, False)], "another port is not held"

@@ -7,8 +7,9 @@ from tests.house import HOUR, SUBSCRIPTION, House, lasting, machine, part, polic
 
 from jitgate.audit import Operation
 from jitgate.core.access import CloseReason, State
+from jitgate.core.catalogue import Sought
 from jitgate.core.errors import Invalid, NotFound
-from jitgate.service import machines
+from jitgate.service import catalogue, machines
 
 
 async def test_a_machine_that_is_gone_closes_its_grants_and_leaves_nothing_in_its_firewall(house: House) -> None:
@@ -119,7 +120,7 @@ async def test_a_machine_that_one_may_not_read_is_not_there(house: House) -> Non
                 await read(house.service, stranger, name)
             answers.add(str(missing.value).replace(name, "…"))
     assert len(answers) == 1
-    assert (await machines.list_machines(house.service, stranger)).items == ()
+    assert (await catalogue.find_machines(house.service, stranger, Sought())).items == ()
 
 
 async def test_machines_are_listed_page_by_page_without_those_one_may_not_read(house: House) -> None:
@@ -129,7 +130,7 @@ async def test_machines_are_listed_page_by_page_without_those_one_may_not_read(h
     names: list[str] = []
     after = None
     while True:
-        page = await machines.list_machines(house.service, reader, limit=2, after=after)
+        page = await catalogue.find_machines(house.service, reader, Sought(), limit=2, after=after)
         names += [view.machine.name for view in page.items]
         after = page.after
         if after is None:

@@ -7,10 +7,12 @@ from tests.house import HOUR, START, SUBSCRIPTION, House, lasting, part, port
 
 from jitgate.audit import Operation
 from jitgate.core.access import CloseReason, State
+from jitgate.core.catalogue import Sought
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused
-from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.guardrail import Guardrail, Limits
 from jitgate.core.plan import Plan, SubPlan, Tier
-from jitgate.service import approvals, guardrails, machines, plans, policies
+from jitgate.core.selector import Selector
+from jitgate.service import approvals, catalogue, guardrails, plans, policies
 
 WHOLE = f"/subscriptions/{SUBSCRIPTION}"
 GROUP = f"{WHOLE}/resourceGroups/jitgate"
@@ -95,7 +97,7 @@ async def test_where_jit_is_off_machines_read_disabled_by_policy_and_stay_shut(h
     assert not await plans.disable_jit(house.service, house.alice, scope, "again")
     [view] = [
         view
-        for view in (await machines.list_machines(house.service, house.alice)).items
+        for view in (await catalogue.find_machines(house.service, house.alice, Sought())).items
         if view.machine.name == "web-1"
     ]
     assert view.machine.unsupported == "disabled by policy"

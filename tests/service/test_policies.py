@@ -1,7 +1,7 @@
 """Policies: what a write keeps, what it closes, whom it asks, and what nobody loses by accident."""
 
 import pytest
-from tests.house import HERE, HOUR, MACHINES, SUBSCRIPTION, House, ask, machine, part, policy, policy_id, port
+from tests.house import HERE, HOUR, MACHINES, MINUTE, SUBSCRIPTION, House, ask, machine, part, policy, policy_id, port
 
 from jitgate.audit import Operation
 from jitgate.core.access import CloseReason, State
@@ -38,6 +38,14 @@ async def test_a_machine_taken_out_of_its_policy_loses_its_grants(house: House) 
     grant = await house.open("web-1")
     await house.put(part("web-2"))
     assert (await house.grant(grant.uid)).reason is CloseReason.POLICY_REMOVED
+
+
+async def test_a_machine_taken_out_of_its_policy_by_force_loses_its_protection_at_once(house: House) -> None:
+    await house.put(part("web-1"), part("web-2"))
+    await policies.put_policy(house.service, house.alice, policy(part("web-1")), force=True)
+    await house.settle()
+    assert not house.reaches("web-1")
+    assert house.reaches("web-2")
 
 
 async def test_a_protocol_taken_out_of_a_policy_closes_the_grants_that_need_it(house: House) -> None:
@@ -161,6 +169,17 @@ async def test_a_policy_is_settled_once_its_firewalls_have_been_seen(house: Hous
     assert not (await policies.get_policy(house.service, house.alice, policy_id())).settled
     await house.settle()
     assert (await policies.get_policy(house.service, house.alice, policy_id())).settled
+
+
+async def test_a_written_policy_has_only_those_firewalls_looked_at_that_it_changes(house: House) -> None:
+    await house.put(part("web-1"), part("web-2"))
+    await house.pass_time(MINUTE)
+    await house.put_only(part("web-1"), part("web-2", port(3389)), part("db-1"))
+    assert set(await house.due()) == {house.machine(name).scope for name in ("web-2", "db-1")}
+    assert not (await policies.get_policy(house.service, house.alice, policy_id())).settled
+    await house.settle()
+    assert (await policies.get_policy(house.service, house.alice, policy_id())).settled
+    assert not house.reaches("web-2", port=3389)
 
 
 async def test_who_writes_a_policy_may_write_every_machine_that_it_adds_or_removes(house: House) -> None:

@@ -1,5 +1,6 @@
 """People, programs and groups: who is let in, and what closes when that ends."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -10,12 +11,16 @@ from jitgate.audit import Operation, Outcome
 from jitgate.core.access import CloseReason, Grant, State
 from jitgate.core.errors import Conflict, Forbidden, Invalid, JitgateError, NotFound
 from jitgate.core.roles import Kind, Role
+from jitgate.identity.bearers import Bearers
+from jitgate.identity.issuers import Claimed, Issuer, Issuers, Provider
 from jitgate.service import assignments, eligibility, groups, principals, roles
 from jitgate.service.base import Asker
+from jitgate.service.recognition import PERSON, Caller, recognise
 from jitgate.store import principals as rows
 from jitgate.store.database import Tx
 from jitgate.store.eligibility import why_not
 
+ISSUER, OTHER = "https://people.example", "https://other.example"
 SUB = f"/subscriptions/{SUBSCRIPTION}"
 
 
@@ -30,6 +35,12 @@ async def again(house: House, asker: Asker) -> Asker:
     found = await house.store.read(lambda tx: rows.load(tx, asker.principal.uid))
     assert found is not None
     return Asker(found, asker.credential, asker.address)
+
+
+def trust(house: House, **issuers: str) -> None:
+    """Have people sign in at these issuers, by name."""
+    providers = [Provider(Issuer(name, url, client_id="jitgate"), house.clock) for name, url in issuers.items()]
+    house.service = replace(house.service, bearers=Bearers(issuers=Issuers(providers)))
 
 
 # --- principals --------------------------------------------------------------------------------------
@@ -174,22 +185,49 @@ async def test_who_puts_somebody_into_a_group_must_hold_what_it_gives(house: Hou
 
 
 async def test_who_is_in_a_claimed_group_is_not_decided_here(house: House) -> None:
-    await groups.add_group(house.service, house.alice, "/keycloak/admins", claimed=True)
+    trust(house, people=ISSUER)
+    await groups.add_group(house.service, house.alice, "/keycloak/admins", claimed=True, issuer="people")
     for change in (groups.join_group, groups.leave_group):
         with pytest.raises(Conflict, match="identity provider"):
             await change(house.service, house.alice, "/keycloak/admins", "alice")
 
 
+async def test_a_claimed_group_is_one_issuers_and_another_that_claims_its_name_gives_nothing(house: House) -> None:
+    trust(house, people=ISSUER, others=OTHER)
+    made = await groups.add_group(house.service, house.alice, "oncall", claimed=True, issuer="others")
+    assert made.issuer == OTHER
+    await give(house, "Owner", "oncall")
+    known = [
+        await recognise(house.service, Caller(None, "test"), Claimed(issuer, "1", "zoe", ("oncall",)), PERSON)
+        for issuer in (ISSUER, OTHER)
+    ]
+    assert [len(one.principal.assignments) for one in known] == [0, 1]
+
+
+async def test_the_only_issuer_where_people_sign_in_need_not_be_named(house: House) -> None:
+    for trusted, expected in (({"people": ISSUER}, ISSUER), ({}, None), ({"people": ISSUER, "others": OTHER}, None)):
+        trust(house, **trusted)
+        if expected:
+            made = await groups.add_group(house.service, house.alice, "staff", claimed=True)
+            assert made.issuer == expected
+            continue
+        with pytest.raises(Invalid, match="issuer"):
+            await groups.add_group(house.service, house.alice, "others", claimed=True)
+    with pytest.raises(Invalid, match="people, others"):
+        await groups.add_group(house.service, house.alice, "others", claimed=True, issuer="https://evil.example")
+
+
 async def test_a_claim_that_ends_closes_what_it_allowed_and_both_are_on_record(house: House) -> None:
+    trust(house, people=ISSUER)
     await house.enable("web-1")
-    await groups.add_group(house.service, house.alice, "oncall", claimed=True)
+    await groups.add_group(house.service, house.alice, "oncall", claimed=True, issuer="people")
     await give(house, "JIT Requester", "oncall")
     bob = await house.add_asker("bob")
-    await house.store.write(lambda tx: groups.follow_claim(tx, bob, ["OnCall", "somebody else's"]))
+    await house.store.write(lambda tx: groups.follow_claim(tx, bob, ISSUER, ["OnCall", "somebody else's"]))
     grant = await house.open("web-1", by=await again(house, bob))
-    await house.store.write(lambda tx: groups.follow_claim(tx, bob, ["OnCall"]))
+    await house.store.write(lambda tx: groups.follow_claim(tx, bob, ISSUER, ["OnCall"]))
     assert (await house.grant(grant.uid)).state is State.OPEN
-    await house.store.write(lambda tx: groups.follow_claim(tx, bob, []))
+    await house.store.write(lambda tx: groups.follow_claim(tx, bob, ISSUER, []))
     await house.settle()
     assert (await house.grant(grant.uid)).reason is CloseReason.REVOKED
     [joined] = await house.events(Operation.GROUP_JOIN)

@@ -12,10 +12,11 @@ from tests.house import HOUR, START, SUBSCRIPTION, House, part, port
 from jitgate.audit import Operation
 from jitgate.core.audit_report import Could
 from jitgate.core.errors import Forbidden
-from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.guardrail import Guardrail, Limits
 from jitgate.core.record import encode
 from jitgate.core.resource_id import PolicyId
 from jitgate.core.roles import BUILT_IN, Kind, Role
+from jitgate.core.selector import Selector
 from jitgate.service import guardrails, policies, reports
 from jitgate.store import groups, history, principals, roles
 from jitgate.store.database import Tx

@@ -24,7 +24,8 @@ from jitgate.audit import Operation
 from jitgate.core.access import Ask, CloseReason, State
 from jitgate.core.decide import Allowed, Denied, NeedsApproval
 from jitgate.core.errors import Forbidden, Invalid, NotFound, Refused
-from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.guardrail import Guardrail, Limits
+from jitgate.core.selector import Selector
 from jitgate.service import activity, guardrails, policies, requests
 from jitgate.service.activity import Selection
 

@@ -83,6 +83,7 @@ class Promise:
     request: str = ""
     agreed: set[str] = field(default_factory=set)
     breaks_glass: bool = False
+    moves: "Promise | None" = None
 
     @property
     def is_live(self) -> bool:
@@ -215,6 +216,8 @@ class Model:
 
     def would_grant(self, promise: Promise, end: datetime | None = None) -> bool:
         """Whether what was asked for would be granted now, leaving approvals aside."""
+        if promise.state == PENDING and promise.moves is not None and not promise.moves.is_live:
+            return False
         names = {incarnation: name for name, incarnation in self.incarnations.items()}
         start = promise.start if promise.start is not None and promise.start > self.now else None
         length = promise.length if end is None else None
@@ -375,6 +378,8 @@ class Model:
                 and old.spots <= new.spots
             ):
                 old.successor = new
+        if new.moves is not None and new.moves.is_live and new.moves.successor is None:
+            new.moves.successor = new
 
     def _deadline(self, end: datetime) -> float:
         return self.elapsed + max(0.0, (end - self.now).total_seconds())

@@ -55,6 +55,7 @@ class EnforcerConnector:
     """An enforcer as a connector, without a process between. `enforcer` is whichever serves now."""
 
     name = "memory"
+    whole_ports = False
 
     def __init__(self, enforcer: Enforcer, clock: Clock) -> None:
         self.enforcer = enforcer
@@ -63,7 +64,7 @@ class EnforcerConnector:
     async def discover(self) -> Sequence[Machine]:
         return ()
 
-    def plan(self, desired: Desired, memory: Memory) -> Plan:
+    async def plan(self, desired: Desired, memory: Memory) -> Plan:
         return self.enforcer.plan(desired)
 
     async def apply(self, plan: Plan) -> Outcome:

@@ -21,9 +21,10 @@ from jitgate.core.access import Ask, Grant, MachineAsk, PortAsk, Span, State
 from jitgate.core.desired import Protocol
 from jitgate.core.duration import Duration, iso
 from jitgate.core.errors import Conflict, Forbidden, Invalid, Refused
-from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector
+from jitgate.core.guardrail import Enforcement, Guardrail, Limits
 from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.resource_id import MachineId, parse_machine_id
+from jitgate.core.selector import Selector
 from jitgate.service import approvals, freezes, grants, guardrails, policies, requests
 from jitgate.service.base import Asker
 from jitgate.service.freezes import Target
@@ -188,12 +189,19 @@ class Steps(RuleBasedStateMachine):
     def move(self, which: int, source: Sequence[str]) -> None:
         promise = self._pick(which)
         self._steer_clear()
-        can = promise.is_live and self._is_granted(self._again(promise, _spots(source), promise.end, None))
+        wish = self._again(promise, _spots(source), promise.end, None)
+        expected = self.model.decide(wish) if promise.is_live else None
         act = grants.move_grant(
             self.house.service, self._owner(promise), promise.uid, prefixes.parse_all(source, "sources")
         )
-        moved = self._is_done(act, can)
-        if moved:
+        moved = self._is_done(act, expected is not None)
+        if moved and expected and expected[0].state == promises.PENDING:
+            # It waits while the old source stays open, and will take its place.
+            [new] = expected
+            new.uid, new.request, new.moves = moved.grant.uid, moved.request, promise
+            self.asked[new.uid] = source
+            self.model.take([new])
+        elif moved:
             new = self.model.moved(promise, _spots(source))
             new.uid, new.asked = moved.grant.uid, len(self.model.promises)
             self.asked[new.uid] = source
@@ -558,10 +566,6 @@ class Steps(RuleBasedStateMachine):
         if promise.end is not None and grant.end is not None:
             assert abs(promise.end - grant.end) <= self.world.slack
             promise.end = grant.end
-
-    def _is_granted(self, wish: Wish) -> bool:
-        decided = self.model.decide(wish)
-        return decided is not None and all(one.state != promises.PENDING for one in decided)
 
     def _is_done(self, act: Coroutine[Any, Any, GrantView], expected: bool) -> GrantView | None:
         try:

@@ -2,18 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from tests.house import HOUR, MINUTE, House
+from tests.house import HOUR, MINUTE, START, House
+from tests.postgresql import database, execute
 from tests.stateful.model import ADDRESSES
 
+from jitgate.clock import ManualClock
 from jitgate.connectors.base import Connector, Memory, Outcome, Plan
 from jitgate.core import prefixes
+from jitgate.core.alteration import Stage
 from jitgate.core.desired import AccessKey, Desired, PortKey
 from jitgate.core.desired import Protocol as IpProtocol
 from jitgate.core.machine import Machine
+from jitgate.store import alterations
+from jitgate.store import scopes as scope_rows
+from jitgate.store.database import Tx
+from jitgate.store.schema import MICROSECOND
 
 Probe = tuple[str, int, str]
 """A machine's uuid, a port, and TCP or UDP."""
@@ -97,9 +104,12 @@ class MemoryWorld:
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        self.house = House(machines=self.machines)
+        self.house = self._make_house()
         self.runner.run(self.house.__aenter__())
         self._every = tuple(self.house.machines)
+
+    def _make_house(self) -> House:
+        return House(machines=self.machines)
 
     def passing(self, probes: Iterable[Probe]) -> dict[Probe, set[str]]:
         firewall = self.house.firewall
@@ -131,7 +141,10 @@ class MemoryWorld:
             end = self.house.clock.wall() + 2 * HOUR if chance.random() < 0.5 else None
             generation = self.runner.run(self.house.generation(machine.name))
             wanted = Desired(machine.scope, generation, self.house.clock.wall(), frozenset(), {}, {key: end})
-            self.runner.run(self.house.firewall.apply(self.house.firewall.plan(wanted, {})))
+            self.runner.run(self._apply(wanted))
+
+    async def _apply(self, wanted: Desired) -> None:
+        await self.house.firewall.apply(await self.house.firewall.plan(wanted, {}))
 
     def restart(self) -> None:
         """What is in memory stands by itself."""
@@ -144,10 +157,76 @@ class MemoryWorld:
         return next(one.scope for one in self.house.machines if one.uuid == machine)
 
 
+class ConsentWorld(MemoryWorld):
+    """The same, with rules of others in front of both machines that let everybody in, and are altered with consent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        scopes = [machine.scope for machine in self._every]
+        for source in ("0.0.0.0/0", "::/0"):
+            self.house.firewall.add_foreign(f"everybody from {source}", 0, 65535, prefixes.canonical(source), *scopes)
+        agree_to_all(self.house)
+
+
+def agree_to_all(house: House, before: Callable[[], None] = lambda: None) -> None:
+    """From now on a house settles with somebody who agrees to all that waits. `before`: what is done first."""
+    settle = house.settle
+
+    async def settle_and_agree() -> int:
+        before()
+        passes = await settle()
+        while await house.store.write(_agree):
+            passes += await settle()
+        return passes
+
+    house.settle = settle_and_agree  # type: ignore[method-assign]
+
+
+def _agree(tx: Tx) -> bool:
+    """Agree to all that waits. False: nothing does."""
+    waiting = [
+        (scope, kept)
+        for scope in alterations.scopes_waiting(tx)
+        for kept in alterations.needed_by(tx, scope)
+        if kept.stage is Stage.PROPOSED
+    ]
+    alterations.agree(tx, [kept for _, kept in waiting], "somebody")
+    scope_rows.sweep_soon(tx, [scope for scope, _ in waiting])
+    return bool(waiting)
+
+
+class LeaseClock(ManualClock):
+    """Moves leases along, which run out by the clock of a server that cannot be moved itself."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(START)
+        self._url = url
+
+    def advance(self, by: timedelta) -> None:
+        super().advance(by)
+        execute(self._url, f"UPDATE scope_state SET lease_until = lease_until - {by // MICROSECOND}")
+
+
+class PostgresqlWorld(MemoryWorld):
+    """The same, with the rows in PostgreSQL, where the latest moment is kept once a second."""
+
+    slack = timedelta(seconds=1)
+
+    def _make_house(self) -> House:
+        self._database = database()
+        url = self._database.__enter__()
+        return House(LeaseClock(url), self.machines, url)
+
+    def close(self) -> None:
+        super().close()
+        self._database.__exit__(None, None, None)
+
+
 class Interrupted:
     """A connector whose calls end in an error, or in the death of the process, before or after they are carried out."""
 
     name = "memory"
+    whole_ports = False
 
     def __init__(self, real: Connector, ending: BaseException, *, after: bool) -> None:
         self._real, self._ending, self._after = real, ending, after
@@ -155,8 +234,8 @@ class Interrupted:
     async def discover(self) -> Sequence[Machine]:
         return await self._real.discover()
 
-    def plan(self, desired: Desired, memory: Memory) -> Plan:
-        return self._real.plan(desired, memory)
+    async def plan(self, desired: Desired, memory: Memory) -> Plan:
+        return await self._real.plan(desired, memory)
 
     async def apply(self, plan: Plan) -> Outcome:
         if self._after:

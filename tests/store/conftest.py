@@ -1,14 +1,16 @@
-"""A store of its own for every test."""
+"""A store of its own for every test, on each kind of database."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.postgresql import database, execute
+from tests.sqlite import put_empty
 
 from jitgate.clock import ManualClock
 from jitgate.store.database import Store
+from jitgate.store.schema import MICROSECOND
 
 
 @pytest.fixture
@@ -16,29 +18,40 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture
-def let_pass(clock: ManualClock) -> Callable[[timedelta], None]:
-    """Lets time pass by the database's clock, which in SQLite is the store's own."""
-    return clock.advance
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """The kind of database. What is about one kind only overrides this."""
+    return str(request.param)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Where there is no database yet."""
-    return f"sqlite:///{tmp_path}/jitgate.db"
+def let_pass(kind: str, clock: ManualClock, url: str) -> Callable[[timedelta], None]:
+    """Lets time pass by the database's clock: in SQLite the store's own; that of a server cannot be moved, so what it
+    is compared with is."""
+    if kind == "sqlite":
+        return clock.advance
 
+    def pass_leases(by: timedelta) -> None:
+        execute(url, f"UPDATE scope_state SET lease_until = lease_until - {by // MICROSECOND}")
+        execute(url, f"UPDATE duty SET until = until - {by // MICROSECOND}")
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that was made once, to be copied: that is faster than making one for each test."""
-    path = tmp_path_factory.mktemp("migrated") / "jitgate.db"
-    Store.open(f"sqlite:///{path}", ManualClock()).close()
-    return path
+    return pass_leases
 
 
 @pytest.fixture
-def store(url: str, tmp_path: Path, migrated: Path, clock: ManualClock) -> Iterator[Store]:
-    shutil.copy(migrated, tmp_path / "jitgate.db")
+def url(kind: str, tmp_path: Path) -> Iterator[str]:
+    """Where a database can be opened that nothing is in. No file is there yet."""
+    if kind == "sqlite":
+        yield f"sqlite:///{tmp_path}/jitgate.db"
+        return
+    with database() as made:
+        yield made
+
+
+@pytest.fixture
+def store(kind: str, url: str, tmp_path: Path, clock: ManualClock) -> Iterator[Store]:
+    if kind == "sqlite":
+        put_empty(tmp_path / "jitgate.db")
     opened = Store.open(url, clock)
     yield opened
     opened.close()

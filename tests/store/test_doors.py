@@ -18,6 +18,12 @@ from jitgate.store.database import Store, Tx
 from jitgate.store.schema import principal
 
 
+@pytest.fixture
+def kind() -> str:
+    """SQLite. What is about PostgreSQL alone is in test_postgresql.py."""
+    return "sqlite"
+
+
 def names(tx: Tx) -> list[str]:
     return [account.name for account in principals.list_all(tx)]
 
@@ -36,6 +42,23 @@ async def test_a_write_that_raises_leaves_nothing_and_its_caller_gets_the_except
     with pytest.raises(Conflict, match="somebody was faster"):
         await store.write(work)
     assert await store.read(names) == []
+
+
+async def test_what_is_to_be_done_after_a_commit_is_done_then_and_only_then(store: Store) -> None:
+    seen: list[list[str]] = []
+
+    def work(tx: Tx, name: str, fails: bool) -> None:
+        principals.add(tx, name, name)
+        tx.afterwards(lambda: seen.append(store.read_now(names)))
+        if fails:
+            raise Conflict("no")
+
+    await store.write(partial(work, name="ann", fails=False))
+    with pytest.raises(Conflict):
+        await store.write(partial(work, name="bob", fails=True))
+    assert seen == [["ann"]]
+    with pytest.raises(RuntimeError, match="use write"):
+        await store.read(lambda tx: tx.afterwards(list))
 
 
 async def test_a_write_that_raises_undoes_itself_and_nothing_of_its_neighbours_in_the_same_commit(

@@ -17,6 +17,13 @@ from jitgate.core.errors import Unavailable
 from jitgate.store import principals, sqlite
 from jitgate.store.database import Store, Tx
 
+
+@pytest.fixture
+def kind() -> str:
+    """SQLite. Files and disks."""
+    return "sqlite"
+
+
 PROGRAM = """
 import sys, threading
 from jitgate.clock import SystemClock
@@ -105,7 +112,7 @@ def test_a_crash_beside_a_commit_keeps_what_was_committed(url: str, failpoint: s
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], check=True)
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 

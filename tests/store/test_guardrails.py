@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from jitgate.clock import ManualClock
 from jitgate.core.desired import SessionEnd
-from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector
+from jitgate.core.guardrail import Enforcement, Guardrail, Limits
 from jitgate.core.prefixes import Prefix
+from jitgate.core.selector import Selector
 from jitgate.store import guardrails, principals
 from jitgate.store.database import Store
 from jitgate.store.guardrails import Proposal

@@ -6,10 +6,12 @@ from functools import partial
 from tests.store.rows import add_grant, add_request, make_machine
 
 from jitgate.clock import ManualClock
+from jitgate.core.desired import Protocol
+from jitgate.core.exposure import Exposure, Reach
 from jitgate.core.machine import OperatingSystem
 from jitgate.core.resource_id import key
 from jitgate.store import machines
-from jitgate.store.database import Store
+from jitgate.store.database import Store, Tx
 from jitgate.store.machines import Change
 
 WEB = make_machine(
@@ -19,6 +21,9 @@ WEB = make_machine(
     tags={"Env": "prod"},
     unsupported="no firewall in front",
     facts={"kernel": "6.18", "cores": 2},
+    exposure=(
+        Exposure(22, Protocol.TCP, Reach.SPECIFIC, ("203.0.113.0/24", "Sql"), ("nsg/allow-office",), note="why"),
+    ),
 )
 
 
@@ -27,6 +32,20 @@ def test_a_machine_reads_as_it_was_told(store: Store) -> None:
     assert store.read_now(lambda tx: machines.get_many(tx, [WEB.uuid, "other"])) == {WEB.uuid: WEB}
     assert store.read_now(lambda tx: machines.ids(tx, [WEB.uuid])) == {WEB.uuid: WEB.id}
     assert store.read_now(lambda tx: machines.in_scope(tx, WEB.scope)) == [WEB]
+
+
+def test_machines_are_listed_by_their_ids_byte_by_byte_whatever_the_language_of_the_database(store: Store) -> None:
+    names = ["web-1", "web_1", "web1", "web.1", "über", "zoo", "web-10", "we"]
+    store.write_now(lambda tx: machines.put(tx, [make_machine(name) for name in names]))
+    expected = sorted(make_machine(name).key for name in names)
+    found: list[str] = []
+
+    def next_page(tx: Tx) -> list[str]:
+        return [machine.key for machine in machines.list_present(tx, after=found[-1] if found else "", most=3)]
+
+    while page := store.read_now(next_page):
+        found += page
+    assert found == expected
 
 
 def test_a_machine_that_is_told_again_is_the_same_with_its_news(store: Store) -> None:

@@ -1,12 +1,15 @@
 """The way of a database to the newest revision."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 
 from jitgate.clock import ManualClock
@@ -14,8 +17,8 @@ from jitgate.core.errors import Unavailable
 from jitgate.core.roles import OWNER, READER, Assignment
 from jitgate.store import principals, sqlite
 from jitgate.store.database import Store
-from jitgate.store.migrations import newest
-from jitgate.store.migrations.upgrade import SchemaError, differences, head
+from jitgate.store.migrations import SchemaError, chain, newest
+from jitgate.store.migrations.upgrade import differences
 from jitgate.store.migrations.upgrade import upgrade as migrations_upgrade
 from jitgate.store.schema import metadata
 
@@ -42,6 +45,12 @@ def test_the_migrated_tables_are_the_same_to_the_last_word(connection: Connectio
     made.dispose()
 
 
+@pytest.fixture
+def kind() -> str:
+    """SQLite. What is about PostgreSQL alone is in test_postgresql.py."""
+    return "sqlite"
+
+
 @pytest.mark.parametrize(
     ("change", "found"),
     [
@@ -61,7 +70,8 @@ def test_any_difference_is_found(connection: Connection, change: str, found: str
 def test_a_database_of_a_newer_jitgate_is_refused_and_left_as_it_was(url: str, clock: ManualClock) -> None:
     Store.open(url, clock).close()
     execute(url, "UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(SchemaError, match=rf"made by a newer jitgate: its revision is 9999.*up to {head()}"):
+    execute(url, "INSERT INTO meta VALUES ('needs', '9998')")
+    with pytest.raises(SchemaError, match=rf"made by a newer jitgate: its revision is 9999.*up to {newest()}"):
         Store.open(url, clock)
     assert scalar(url, "SELECT version_num FROM alembic_version") == "9999"
 
@@ -90,9 +100,8 @@ def test_a_reference_that_an_upgrade_would_break_stops_it(
 ) -> None:
     Store.open(url, clock).close()
     execute(url, "INSERT INTO group_member VALUES ('nobody', 'no one', 0)")
-    execute(url, "UPDATE alembic_version SET version_num = ''")
+    execute(url, f"UPDATE alembic_version SET version_num = '{chain()[-2].id}'")
     module = migrations_upgrade.__globals__
-    monkeypatch.setitem(module, "_check_ours", lambda _connection: None)
     monkeypatch.setattr(module["command"], "upgrade", lambda *_: None)
     with pytest.raises(SchemaError, match=r"broken reference.*group_member"):
         Store.open(url, clock)
@@ -105,8 +114,11 @@ def test_opening_again_changes_nothing(url: str, clock: ManualClock) -> None:
     assert scalar(url, "PRAGMA schema_version") == before
 
 
-def test_the_newest_revision_is_the_same_with_and_without_alembic() -> None:
-    assert newest() == head()
+def test_the_revisions_are_the_same_with_and_without_alembic() -> None:
+    config = Config()
+    config.set_main_option("script_location", "jitgate.store:migrations")
+    known = ScriptDirectory.from_config(config).walk_revisions()
+    assert [each.id for each in chain()] == [script.revision for script in known][::-1]
 
 
 def test_alembic_is_not_loaded_where_there_is_nothing_for_it_to_do(url: str, clock: ManualClock) -> None:
@@ -140,7 +152,6 @@ def test_what_stood_before_the_history_is_its_beginning(
         up = module["command"].upgrade
         at_that_time.setattr(module["command"], "upgrade", lambda config, _to: up(config, "0003"))
         at_that_time.setitem(module, "differences", lambda _connection: [])
-        at_that_time.setitem(module, "head", lambda: "0003")
         Store.open(url, clock).close()
     execute(url, "INSERT INTO principal VALUES ('u', 'ann', 'ann', 'user', 5, 9)")
     execute(url, "INSERT INTO principal VALUES ('g', 'ops', 'ops', 'group', 5, NULL)")
@@ -179,8 +190,9 @@ def definitions(connection: Connection) -> dict[str, str]:
 
 def sorted_lines(sql: str) -> str:
     """The order of the constraints of a table is of no meaning, nor are the quotes that SQLite gives to the name of one
-    that was made again."""
+    that was made again; a column that was added stands on the line of the one before it."""
     bare = sql.replace('CREATE TABLE "', "CREATE TABLE ", 1).replace('" (', " (", 1)
+    bare = re.sub(r", (?=\w+ [A-Z])", ",\n", bare)
     return "\n".join(sorted(line.strip().rstrip(",") for line in bare.splitlines() if line.strip()))
 
 
@@ -220,3 +232,25 @@ def test_roles_that_were_given_by_name_are_held_after_the_upgrade(
     store.close()
     assert ann is not None
     assert set(ann.assignments) == {Assignment(OWNER, "/"), Assignment(READER, "/subscriptions/X")}
+
+
+@pytest.mark.parametrize(
+    ("issuers", "expected"), [(["https://a"], "https://a"), (["https://a", "https://b"], None), ([], None)]
+)
+def test_a_claimed_group_becomes_the_only_known_issuers_or_nobodys(
+    url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, issuers: list[str], expected: str | None
+) -> None:
+    module = migrations_upgrade.__globals__
+    upgrade = module["command"].upgrade
+    monkeypatch.setattr(module["command"], "upgrade", lambda config, _head: upgrade(config, "0015"))
+    monkeypatch.setitem(module, "differences", lambda _connection: [])
+    Store.open(url, clock).close()
+    monkeypatch.undo()
+    execute(url, "INSERT INTO principal VALUES ('g', 'ops', 'ops', 'claimedGroup', 0, NULL)")
+    for issuer in issuers:
+        values = f"'{issuer}', 'g', 'account', 'bob at work at {issuer}', 'none', 0"
+        execute(url, f"INSERT INTO credential (id, principal, kind, label, secret_hash, created_at) VALUES ({values})")
+    store = Store.open(url, clock)
+    found = store.read_now(lambda tx: principals.get_many(tx, ["g"]))
+    store.close()
+    assert found["g"].issuer == expected

@@ -1,6 +1,7 @@
 """Groups, roles of an installation's own, and who holds which role."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -12,6 +13,7 @@ from jitgate.store.database import Store, Tx
 
 SUB = f"/subscriptions/{SUBSCRIPTION}"
 RG = f"{SUB}/resourceGroups/{GROUP}"
+ISSUER = "https://people.example"
 MINE = Role("Mine", ("*/read",), ("a/*",), "What for", "0a", ("/",), is_custom=True)
 
 
@@ -19,7 +21,7 @@ def begin(tx: Tx) -> None:
     for uid in ("ann", "bob"):
         principals.add(tx, uid, uid.title())
     principals.add(tx, "g", "Admins", Kind.GROUP)
-    principals.add(tx, "c", "Claimed", Kind.CLAIMED_GROUP)
+    principals.add(tx, "c", "Claimed", Kind.CLAIMED_GROUP, ISSUER)
 
 
 def test_a_member_holds_what_the_group_was_given_for_as_long_as_it_is_one(store: Store) -> None:
@@ -59,9 +61,9 @@ def test_members_are_listed_page_by_page(store: Store) -> None:
 def test_a_claim_decides_over_claimed_groups_and_no_others(store: Store) -> None:
     store.write_now(begin)
     said = ["CLAIMED", "claimed", "Admins", "Ann", "nobody's"]
-    assert store.write_now(lambda tx: groups.follow_claim(tx, "ann", said)) == (["c"], [])
+    assert store.write_now(lambda tx: groups.follow_claim(tx, "ann", ISSUER, said)) == (["c"], [])
     store.write_now(lambda tx: groups.join(tx, "g", "ann"))
-    assert store.write_now(lambda tx: groups.follow_claim(tx, "ann", [])) == ([], ["c"])
+    assert store.write_now(lambda tx: groups.follow_claim(tx, "ann", ISSUER, [])) == ([], ["c"])
     assert [group.uid for group in store.read_now(lambda tx: groups.of(tx, "ann"))] == ["g"]
 
 
@@ -128,6 +130,16 @@ def test_assignments_are_listed_at_above_and_below_a_place(store: Store) -> None
     assert [one.uid for one in page] == ["2", "3"]
 
 
+def test_another_issuer_that_claims_the_same_name_gives_nothing(store: Store) -> None:
+    store.write_now(begin)
+    store.write_now(lambda tx: principals.add(tx, "old", "Of nobody", Kind.CLAIMED_GROUP))
+    said = ["Claimed", "Of nobody"]
+    for issuer in ("https://other.example", ISSUER + "/", ""):
+        follow = partial(groups.follow_claim, member="ann", issuer=issuer, names=said)
+        assert store.write_now(follow) == ([], [])
+    assert store.write_now(lambda tx: groups.follow_claim(tx, "bob", ISSUER, said)) == (["c"], [])
+
+
 def test_somebody_can_give_roles_while_an_enabled_principal_holds_the_right_everywhere(store: Store) -> None:
     def somebody() -> bool:
         return store.read_now(roles.somebody_can_assign)
@@ -137,7 +149,7 @@ def test_somebody_can_give_roles_while_an_enabled_principal_holds_the_right_ever
     store.write_now(lambda tx: principals.assign(tx, "1", "bob", "Contributor", "/"))
     assert not somebody()
     store.write_now(lambda tx: principals.assign(tx, "2", "c", "Owner", "/"))
-    store.write_now(lambda tx: groups.follow_claim(tx, "ann", ["claimed"]))
+    store.write_now(lambda tx: groups.follow_claim(tx, "ann", ISSUER, ["claimed"]))
     assert not somebody(), "an identity provider may say something else tomorrow"
     store.write_now(lambda tx: principals.assign(tx, "3", "g", "Owner", "/"))
     assert not somebody(), "nobody is in the group"

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,32 @@ def test_a_restart_with_a_wall_clock_that_was_set_back_lengthens_nothing(url: st
     assert store.read_now(now) == before
     clock.advance(timedelta(seconds=1))
     assert store.read_now(now) == before + timedelta(seconds=1)
+    store.close()
+
+
+def test_time_goes_on_while_nobody_is_there_though_the_wall_clock_was_set_back(url: str, clock: ManualClock) -> None:
+    clock.step(HOUR)
+    store = Store.open(url, clock)
+    before = store.write_now(now)
+    clock.step(-HOUR)
+    store.close()
+    clock.advance(timedelta(minutes=5))
+    store = Store.open(url, clock)
+    assert store.read_now(now) == before + timedelta(minutes=5)
+    store.close()
+
+
+def test_another_start_of_the_machine_counts_from_another_moment(
+    url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(url, clock)
+    before = store.write_now(now)
+    store.close()
+    monkeypatch.setattr("jitgate.store.time._boot", lambda: "another")
+    clock.step(-HOUR)
+    clock.passed += 3600
+    store = Store.open(url, clock)
+    assert store.read_now(now) == before
     store.close()
 
 

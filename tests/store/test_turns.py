@@ -12,6 +12,13 @@ from jitgate.core.errors import Unavailable
 from jitgate.store import principals, turns, writer
 from jitgate.store.database import Store, Tx
 
+
+@pytest.fixture
+def kind() -> str:
+    """SQLite. A server's database has a writer of its own for each."""
+    return "sqlite"
+
+
 FAR_LONGER = 50 * turns.PATIENCE
 
 

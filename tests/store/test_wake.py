@@ -5,9 +5,10 @@ import threading
 import time
 
 import pytest
+from tests.store.rows import add_scope
 
 from jitgate.core.errors import Conflict
-from jitgate.store import principals
+from jitgate.store import principals, scopes
 from jitgate.store.database import Store, Tx
 
 
@@ -77,3 +78,12 @@ async def test_a_second_task_that_waits_is_refused_since_it_would_take_the_first
         await store.woken.wait(10)
     await store.write(lambda tx: tx.wake("a"))
     assert await waiting == {"a"}
+
+
+def test_more_scopes_than_a_statement_has_places_for_are_swept_at_once(store: Store) -> None:
+    names = [f"host/{number}" for number in range(33_000)]
+    store.write_now(lambda tx: add_scope(tx, names[-1]))
+    store.write_now(lambda tx: scopes.sweep_soon(tx, names))
+    found = store.read_now(lambda tx: scopes.get_many(tx, names))
+    assert found.keys() == {names[-1]}
+    assert found[names[-1]].due_at is not None

@@ -24,9 +24,10 @@ RESERVED = {
     "starlette": {"web"},
     "typer": {"cli", "ops", "main"},
     "rich": {"cli", "ops", "main"},
-    "boto3": {"connectors.aws"},
-    "botocore": {"connectors.aws"},
+    "boto3": {"connectors.aws", "testing.aws"},
+    "botocore": {"connectors.aws", "testing.aws"},
     "azure": {"connectors.azure"},
+    "opentelemetry": {"tracing.exporting"},
 }
 
 # What the pure core may not even take from the standard library: the world, the time and chance.
@@ -137,7 +138,7 @@ def test_functions_stay_small() -> None:
 
 
 def test_names_say_what_a_thing_is() -> None:
-    folders = ("src", "tests", "bench")
+    folders = ("src", "tests", "bench", "handbook")
     files = [str(path.relative_to(ROOT)) for path in python_files(*folders) if NO_NAMES.search(path.stem)]
     defined = [
         f"{path.relative_to(ROOT)}: {node.name}" for path, node in definitions(*folders) if NO_NAMES.search(node.name)

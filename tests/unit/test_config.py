@@ -1,5 +1,6 @@
 """The settings: what is written is what holds, and what is not understood is refused with the name of the setting."""
 
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from jitgate import config
-from jitgate.config import Host
+from jitgate.config import Config
 from jitgate.config.gateways import Gateway, GatewayMachine
-from jitgate.config.table import SyslogAddress
-from jitgate.config.template import FIRST_TEXT
+from jitgate.config.schema import load, sections_of, settings_of
+from jitgate.config.settings import Host
+from jitgate.config.template import first_text
+from jitgate.config.values import SyslogAddress
 from jitgate.core.errors import Invalid
 from jitgate.core.machine import OperatingSystem
 from jitgate.core.prefixes import Prefix
@@ -30,7 +33,7 @@ BEHIND = GATEWAY.replace('address = "gw', 'ports = PORTS\naddress = "gw')
 def test_machines_behind_gateways_arrive_and_take_the_place_of_the_machine_itself() -> None:
     settings = config.parse(GATEWAY + 'os = "windows"\ntags = { team = "erp" }', "here")
     machine = GatewayMachine("win-1", "10.0.0.5", OperatingSystem.WINDOWS, {"team": "erp"})
-    assert settings.gateways == (Gateway("edge", "gw.example.org", (machine,)),)
+    assert settings.gateways == (Gateway("edge", "gw.example.org", machines=(machine,)),)
     assert settings.hosts == ()
     assert config.parse('[[host]]\nname = "here"\n' + GATEWAY, "here").hosts == (Host("here"),)
 
@@ -46,27 +49,35 @@ def test_without_a_word_the_machine_itself_is_listed_and_everything_has_its_defa
 
 
 def test_the_file_of_the_first_start_changes_nothing() -> None:
-    assert config.parse(FIRST_TEXT, "here") == config.parse("", "here")
+    assert config.parse(first_text(), "here") == config.parse("", "here")
 
 
-def test_the_file_of_the_first_start_shows_every_setting_with_its_default() -> None:
-    """Taking away every ``# `` in front of a setting gives a file that says the defaults."""
-    lines = FIRST_TEXT.splitlines()
-    shown = [
-        line.removeprefix("# ") for line in lines if line.startswith(("# ", "[")) and (" = " in line or "[" in line)
-    ]
-    text = "\n".join(line for line in shown if line.startswith("[") or line.partition(" = ")[0].isidentifier())
-    tables = tomllib.loads(text)
-    assert set(tables) == {
-        *("installation", "server", "access", "record", "store", "sign_in", "host", "notify", "issuer", "gateway"),
-    }
-    for without in ('url = "postgresql', 'url = "https://jit.', "client_secret_file = "):
-        text = text.replace(without, f"# {without}")
-    settings = config.parse(text, "here")
-    defaults = config.parse("", "here")
-    assert settings.server == defaults.server
-    assert settings.access == defaults.access
-    assert settings.sign_in == defaults.sign_in
+def test_the_file_of_the_first_start_shows_every_setting_in_a_way_that_is_understood() -> None:
+    """What people see when they take each ``# `` away."""
+    shown = "\n".join(line.removeprefix("# ") for line in first_text().splitlines() if not line.startswith("##"))
+    tables = tomllib.loads(shown)
+    assert set(tables) == {section.key for section in sections_of(Config)}
+    # One receiver is told in one way.
+    del tables["notify"][0]["apprise_file"]
+    loaded = load(Config, tables)
+    assert loaded.gateways[0].machines[0].name == "win-1"
+
+
+def test_the_file_of_the_first_start_shows_the_defaults_that_hold() -> None:
+    for section in sections_of(Config):
+        shown = [f"{each.key} = {each.shown}" for each in settings_of(section.kind) if each.default]
+        needed = [f"{each.key} = {each.shown}" for each in settings_of(section.kind) if each.required]
+        below = '\n[[gateway.machine]]\nname = "m"\naddress = "192.0.2.1"' if section.kind is Gateway else ""
+        choice = {"issuer": ['client_id = "a"'], "notify": ['apprise_file = "/a"']}.get(section.key, [])
+        head = f"[[{section.key}]]" if section.many else f"[{section.key}]"
+        without, told = ("\n".join([head, *needed, *choice, *more]) + below for more in ([], shown))
+        assert config.parse(told, "here") == config.parse(without, "here")
+
+
+def test_words_of_settings_fit_the_file_as_well_as_the_page() -> None:
+    text = first_text()
+    assert not re.search(r"\]\(|\(how to\)", text), "links stand in the file"
+    assert max(map(len, text.splitlines())) <= 121
 
 
 def test_everything_that_can_be_chosen_arrives() -> None:
@@ -78,6 +89,8 @@ def test_everything_that_can_be_chosen_arrives() -> None:
         trusted_proxies = ["10.0.0.0/8", "::1"]
         allowed_hosts = ["jit.example.org"]
         max_body = 100000
+        certificate_file = "/etc/jit.pem"
+        certificate_key_file = "/etc/jit.key"
         [access]
         history_days = 7
         longest_access = "8h"
@@ -101,6 +114,8 @@ def test_everything_that_can_be_chosen_arrives() -> None:
     assert settings.installation.resource_group == "fleet"
     assert settings.server.trusted_proxies == ("10.0.0.0/8", "::1/128")
     assert settings.server.allowed_hosts == ("jit.example.org",)
+    assert settings.server.certificate_file == Path("/etc/jit.pem")
+    assert settings.server.certificate_key_file == Path("/etc/jit.key")
     assert settings.access.history == timedelta(days=7)
     assert settings.access.longest_access == timedelta(hours=8)
     assert settings.record.retention == timedelta(days=400)
@@ -124,12 +139,17 @@ def test_everything_that_can_be_chosen_arrives() -> None:
         ('[server]\ntrusted_proxies = "10.0.0.0/8"', "server.trusted_proxies"),
         ('[server]\ntrusted_proxies = ["10.0.0.0/8", "all"]', "server.trusted_proxies[1]"),
         ("[server]\nallowed_hosts = [7]", "server.allowed_hosts[0]"),
+        ('[server]\ncertificate_file = "jit.pem"', "server.certificate_file"),
+        ('[server]\ncertificate_file = "/jit.pem"', "server.certificate_key_file"),
+        ('[server]\ncertificate_key_file = "/jit.key"', "server.certificate_file"),
         ("[access]\nhistory_days = 0", "access.history_days"),
         ('[access]\nlongest_access = "2025y"', "access.longest_access"),
         ('[access]\nlongest_access = "31d"', "access.longest_access"),
         ('[installation]\nsubscription = "mine"', "installation.subscription"),
         ('[installation]\nresource_group = "a/b"', "installation.resource_group"),
         ("[store]\nurl = 5", "store.url"),
+        ('[log]\nformat = "xml"', "log.format"),
+        ('[metrics]\ntoken_file = "token"', "metrics.token_file"),
         ("server = 1", "server"),
         ('[host]\nname = "a"', "host"),
         ("[[host]]\nnamespace = 'a'", "host[0].name"),

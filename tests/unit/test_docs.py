@@ -1,30 +1,27 @@
 """The documentation says what the program does: names, settings, calls and commands are compared with the code."""
 
 import ast
+import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import create_autospec
 
 import pytest
-import typer
 from fastapi.routing import iter_route_contexts
+from handbook.program import application, commands
 
-from jitgate import cli, config
+from handbook import reference
+from jitgate import config
 from jitgate.audit import Operation, Outcome
 from jitgate.cli import documents, role_files
 from jitgate.cli.exits import Exit
 from jitgate.core import roles
 from jitgate.core.errors import Invalid, JitgateError
-from jitgate.main.command import add_all
-from jitgate.service.base import Service
-from jitgate.web.agents import AgentLink
 from jitgate.web.api.policy_forms import PolicyForm
 from jitgate.web.api.roles import RoleForm
-from jitgate.web.app import create_app
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -70,6 +67,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @by_name
+def test_files_of_the_repository_that_a_page_names_are_there(page: Path) -> None:
+    folders = "tests|deploy|bench|handbook|examples|packages|tools"
+    for named in re.findall(rf"`((?:{folders})/[\w./-]+)(?:::\w+)?`", prose(page)):
+        assert (ROOT / named).exists() or "results" in named, f"there is no {named}"
+
+
+@by_name
 def test_no_page_names_this_machine_or_a_package_registry(page: Path) -> None:
     """Pages hold wherever they are read. (Hosts of registries are looked for in all files by another test.)"""
     text = page.read_text("utf-8")
@@ -83,6 +87,24 @@ def test_the_index_leads_to_every_page() -> None:
     linked = {(index.parent / target.partition("#")[0]).resolve() for target in LINK.findall(index.read_text("utf-8"))}
     docs = {page for page in MANUAL if page.is_relative_to(index.parent)} - {index}
     assert docs <= linked
+
+
+def test_the_index_of_decisions_has_every_decision_by_its_title() -> None:
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8")
+    for page in sorted((ROOT / "docs" / "decisions").glob("0*.md")):
+        title = page.read_text("utf-8").partition("\n")[0].lstrip("# ")
+        number = page.name.partition("-")[0]
+        assert f"| [{number}]({page.name}) | {title.removeprefix(number).lstrip(':. ')} |" in index, page.name
+
+
+def test_no_two_decisions_have_one_number() -> None:
+    numbers = [page.name[:4] for page in (ROOT / "docs" / "decisions").glob("0*.md")]
+    assert sorted(numbers) == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("name", reference.MADE)
+def test_what_is_made_from_the_program_is_as_the_program_is_now(name: str) -> None:
+    assert (ROOT / name).read_text("utf-8") == reference.MADE[name](), "it is old: make reference"
 
 
 # --- settings -----------------------------------------------------------------------------------------
@@ -121,9 +143,36 @@ def test_policies_and_roles_shown_on_pages_are_accepted(tmp_path: Path) -> None:
     for block in shown:
         file.write_text(block, "utf-8")
         if block.startswith("policies:"):
-            assert all(PolicyForm.model_validate(body).machines for _, body in documents.read(str(file)))
+            forms = [PolicyForm.model_validate(body) for _, body in documents.read(str(file))]
+            assert all(form.machines or form.select for form in forms)
         else:
             assert all(RoleForm.model_validate(body).actions for _, body in role_files.read(str(file)))
+
+
+def test_the_schema_of_policy_files_is_what_the_server_takes() -> None:
+    """`JITGATE_GOLDEN=write` writes it anew."""
+    file = REFERENCE / "policies.schema.json"
+    body = PolicyForm.model_json_schema(by_alias=True)
+    name = {
+        "description": "The policy's id; or its name, where machines outside the clouds are filed.",
+        "type": "string",
+    }
+    known = {**body["properties"], "id": name, "name": name}
+    one = {"type": "object", "properties": known, "additionalProperties": False}
+    which = {"oneOf": [{"required": ["id"]}, {"required": ["name"]}]}
+    listed = {"type": "array", "items": {**one, **which}, "minItems": 1}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Policies of jitgate, as a file",
+        "type": "object",
+        "properties": {"policies": listed},
+        "required": ["policies"],
+        "$defs": body["$defs"],
+    }
+    text = json.dumps(schema, indent=2) + "\n"
+    if os.environ.get("JITGATE_GOLDEN") == "write":
+        file.write_text(text, "utf-8")
+    assert file.read_text("utf-8") == text
 
 
 # --- the record, the calls, the refusals ----------------------------------------------------------------
@@ -136,10 +185,9 @@ def test_the_record_page_has_every_operation_and_outcome_and_no_other() -> None:
 
 
 def test_the_calls_page_has_every_route_and_no_other() -> None:
-    app = create_app(create_autospec(Service), create_autospec(AgentLink), trusted_proxies=(), allowed_hosts=())
     routes = {
         (method, re.sub(r":path\}", "}", route.path or ""))
-        for route in iter_route_contexts(app.routes)
+        for route in iter_route_contexts(application().routes)
         for method in route.methods or ()
         if method != "HEAD"
     }
@@ -193,6 +241,8 @@ def test_commands_named_in_the_text_exist() -> None:
             if words[0] != "jitgate" or words[1:2] in ([], ["COMMAND"]):
                 continue
             command, rest, _ = find_command([word.strip("[]") for word in words[1:]])
+            if words[1] in {"agent", "gateway"}:
+                continue  # what follows belongs to the agent's own command line
             known = {name for parameter in command.params for name in [*parameter.opts, *parameter.secondary_opts]}
             for word in rest[: rest.index("--")] if "--" in rest else rest:
                 is_option = word.startswith("--")
@@ -201,11 +251,51 @@ def test_commands_named_in_the_text_exist() -> None:
 
 def test_every_command_is_in_the_list() -> None:
     text = (REFERENCE / "cli.md").read_text("utf-8")
-    for words in all_commands(root()):
+    for words in all_commands(commands()):
         assert f"`jitgate {words}" in text or words.split()[0] in {"host"}, words
 
 
+def test_an_object_of_a_call_is_where_links_to_it_lead() -> None:
+    """A heading that stood there before would take its anchor."""
+    text = (REFERENCE / "fields.md").read_text("utf-8")
+    headings = [
+        re.sub(r"[^\w\- ]", "", each.casefold()).replace(" ", "-") for each in re.findall(r"^#+ (.+)$", text, re.M)
+    ]
+    for target in set(re.findall(r"\(#([\w-]+)\)", text)):
+        assert headings.count(target) == 1, target
+
+
+def test_every_parameter_and_field_of_a_call_says_what_it_is() -> None:
+    """In the description itself, so that `/docs`, `/openapi.json` and the page of fields have it."""
+    described = application().openapi()
+    silent = [f"{where} {name}" for where, name, said in fields_of(described, "") if not said.strip()]
+    assert not silent, "give it a description where it is declared: Field(description=…), or text(…) of web/arm"
+
+
+def test_help_says_what_each_word_is_for_and_names_no_type_of_the_language() -> None:
+    text = (REFERENCE / "commands.md").read_text("utf-8")
+    assert not re.findall(r"<(?:str|int|float|path|list|Path)\b[^>]*>", text), "give the option a metavar"
+    assert not re.findall(r"^\| `[^`]+` \|  \|$", text, re.MULTILINE), "an option or argument has no help"
+
+
 # --- reading pages ------------------------------------------------------------------------------------
+
+
+def fields_of(part: Any, where: str) -> Iterator[tuple[str, str, str]]:
+    """All parameters and properties in a part of the OpenAPI description: where it is, its name, what is said of it."""
+    if isinstance(part, list):
+        for each in part:
+            yield from fields_of(each, where)
+        return
+    if not isinstance(part, dict):
+        return
+    if "in" in part and "schema" in part:
+        yield where, part["name"], part.get("description", "")
+    properties = part.get("properties", {})
+    if part.get("type") == "object":
+        yield from ((where, name, field.get("description", "")) for name, field in properties.items())
+    for name, each in part.items():
+        yield from fields_of(each, f"{where} {name}")
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -261,10 +351,10 @@ def typed(page: Path) -> Iterator[list[str]]:
 def jitgate_in(line: str) -> Iterator[list[str]]:
     if not re.search(r"(^|[\s/=])jitgate ", line):
         return
-    words = shlex.split(re.sub(r"\$\([^)]*\)", "web-1", line), comments=True)
+    words = shlex.split(re.sub(r"\$\([^)]*\)", "web-1", line).replace("; ", " ; "), comments=True)
     starts = [at for at, word in enumerate(words) if Path(word).name == "jitgate" and at + 1 < len(words)]
     # `/opt/jitgate` is a place, and `ln -s` makes one.
-    if not starts or words[0] in {"ln", "pip", "cp"}:
+    if not starts or words[0] in {"ln", "pip", "cp", "az"}:
         return
     rest = words[starts[0] + 1 :]
     end = next((at for at, word in enumerate(rest) if word in OPERATORS), len(rest))
@@ -274,19 +364,9 @@ def jitgate_in(line: str) -> Iterator[list[str]]:
 # --- reading the program ------------------------------------------------------------------------------
 
 
-@cache
-def root() -> Any:
-    """All commands, as `jitgate` has them. Not the applications themselves, which others use, too."""
-    local = typer.Typer()
-    add_all(local)
-    found = typer.main.get_command(cli.app)
-    found.commands = {**found.commands, **typer.main.get_command(local).commands}  # type: ignore[attr-defined]
-    return found
-
-
 def find_command(words: list[str]) -> tuple[Any, list[str], Any]:
     """The command that words name, and what is left for it."""
-    command, left = root(), list(words)
+    command, left = commands(), list(words)
     if left[0].startswith("-"):
         return command, left, None
     context = command.context_class(command, info_name="jitgate")
@@ -294,7 +374,7 @@ def find_command(words: list[str]) -> tuple[Any, list[str], Any]:
         command = command.commands[left.pop(0)]
         if hasattr(command, "commands"):
             context = command.context_class(command, parent=context)
-    assert command is not root(), f"there is no command jitgate {shlex.join(words)}"
+    assert command is not commands(), f"there is no command jitgate {shlex.join(words)}"
     return command, left, context
 
 

@@ -8,8 +8,9 @@ from uuid import uuid4
 import httpx
 from tests.server import GROUP, Server
 
+from jitgate.core.alteration import Alteration, digest
 from jitgate.core.roles import READER
-from jitgate.store import hosts
+from jitgate.store import alterations, hosts
 from jitgate.store.database import Tx
 from jitgate.store.hosts import Host, Membership
 from jitgate.trust import tokens
@@ -37,6 +38,8 @@ class Scenery:
             self._people(owner)
             self._guard(owner)
             self._hosts(owner)
+            self._connect(owner)
+            self._alterations(owner)
 
     # --- building -------------------------------------------------------------------------------------
 
@@ -52,7 +55,7 @@ class Scenery:
         return made
 
     def _people(self, owner: httpx.Client) -> None:
-        for name, kind in (("someone", "user"), ("program", "service"), ("gone", "user")):
+        for name, kind in (("someone", "user"), ("program", "service"), ("gone", "user"), ("bob", "user")):
             made = _good(owner.post("/api/v1/principals", json={"name": name, "kind": kind}))
             self.someone = made["id"] if name == "someone" else self.someone
         _good(owner.post("/api/v1/principals/gone/disable"))
@@ -66,8 +69,13 @@ class Scenery:
         self.freeze = _good(owner.post("/api/v1/freezes", json={"person": "someone", "why": "test"}))["id"]
 
     def _guard(self, owner: httpx.Client) -> None:
-        """A guardrail, whose removal the first owner has proposed."""
+        """A guardrail, whose removal the first owner has proposed; and a named network."""
+        _good(owner.put("/api/v1/networks/office", json={"prefixes": ["203.0.113.0/24"]}))
         _good(owner.put("/api/v1/guardrails/rail", json={"limits": {"maxDuration": "PT2H"}}))
+        self.propose(owner)
+
+    def propose(self, owner: httpx.Client) -> None:
+        """Propose the removal. Who holds the right to confirm it since later confirms nothing."""
         _good(owner.delete("/api/v1/guardrails/rail"))
         self.proposal = _good(owner.get("/api/v1/guardrails"))["proposals"][0]["id"]
 
@@ -77,6 +85,22 @@ class Scenery:
             self._write(partial(_add_host, name=name, token=_id(self.requester)))
         _good(owner.post("/api/v1/hosts/host-1/approve"))
         self._write(lambda tx: hosts.put_facts(tx, "uuid-of-host-1", {"addresses": ["10.1.1.2"]}))
+
+    def _connect(self, owner: httpx.Client) -> None:
+        """A cloud that is connected."""
+        _good(owner.put("/api/v1/connectors/cloud-1", json={"kind": "memory"}))
+
+    def _alterations(self, owner: httpx.Client) -> None:
+        """A rule that others made waits to be altered for web-1; and a preview."""
+        rule = Alteration("rule", "rule: without tcp/22", {"name": "rule"}, ("tcp/22",), ("memory/web-1",))
+        self.digest = digest([rule])
+
+        def propose(tx: Tx) -> None:
+            alterations.put(tx, "memory", "memory/web-1", rule, None)
+            alterations.need(tx, "memory/web-1", "memory", rule.key)
+
+        self._write(propose)
+        self.preview = _good(owner.post("/api/v1/previews", json={"machine": "web-1"}))["id"]
 
     def _write(self, work: Callable[[Tx], None]) -> None:
         self.server.call(self.server.service.store.write(work))
@@ -123,9 +147,12 @@ class Scenery:
             "request": self.asked["id"],
             "grant": self.asked["grants"][0]["id"],
             "freeze": self.freeze,
+            "preview": self.preview,
             "policy": self.policy.lstrip("/"),
             "guardrail": "rail",
+            "network": "office",
             "host": "host-1",
+            "connector": "cloud-1",
             "principal": "someone",
             "group": "ops",
             "role": "Own role",
@@ -145,12 +172,14 @@ class Scenery:
             f"PUT {everywhere}": {"roleAssignmentName": str(uuid4())},
             "POST /api/v1/principals/{principal}/enable": {"principal": "gone"},
             "POST /api/v1/principals/{principal}/secrets": {"principal": "program"},
+            "POST /api/v1/principals/{principal}/sign-in-links": {"principal": "bob"},
             "PUT /api/v1/groups/{group}/members/{principal}": {"principal": "program"},
             "POST /api/v1/requests/{request}/approve": {"request": self.pending["id"]},
             "POST /api/v1/requests/{request}/deny": {"request": self.pending["id"]},
             "POST /api/v1/requests/{request}/withdraw": {"request": self.pending["id"]},
             "POST /api/v1/hosts/{host}/approve": {"host": "host-2"},
             "POST /api/v1/requests/{request}/review": {"request": self.broken["id"]},
+            "GET /approvals/{request}": {"request": self.pending["id"]},
         }
 
     def body(self, method: str, route: str) -> Json | None:
@@ -192,6 +221,8 @@ class Scenery:
             "POST /api/v1/jit/enable": {},
             "POST /api/v1/machines/enable": {"machines": ["win-1"]},
             "POST /api/v1/machines/disable": {"machines": ["web-1"]},
+            "POST /api/v1/alterations/agree": {"machine": "web-1", "digest": self.digest},
+            "POST /api/v1/previews": {"machine": "web-1"},
             "POST /api/v1/requests": ask,
             "POST /api/v1/requests/explain": ask,
             "POST /api/v1/requests/{request}/approve": {},
@@ -200,18 +231,21 @@ class Scenery:
             "POST /api/v1/grants/{grant}/extend": {"duration": "PT90M"},
             "POST /api/v1/grants/{grant}/shorten": {"duration": "PT30M"},
             "POST /api/v1/grants/{grant}/move": {"sources": ["203.0.113.8"]},
+            "PUT /api/v1/networks/{network}": {"prefixes": ["203.0.113.0/24"]},
             "POST /api/v1/freezes": {"machine": "web-1", "why": "test"},
             "POST /api/v1/freezes/{freeze}/thaw": {"why": "test"},
             "PUT /api/v1/policies/{policy:path}": {"machines": [{"id": "web-1", "ports": rules}]},
             "PUT /api/v1/guardrails/{guardrail}": {"limits": {"maxDuration": "PT1H"}},
             "POST /api/v1/guardrails/{guardrail}/confirm": {"proposal": self.proposal},
             "POST /api/v1/hosts/tokens": {},
+            "PUT /api/v1/connectors/{connector}": {"kind": "memory"},
             "POST /api/v1/principals": {"name": "newcomer"},
             "POST /api/v1/groups": {"name": "new group"},
             "PUT /api/v1/roles/{role}": ROLE,
             "POST /api/v1/role-assignments": {"role": "Own role", "principal": "someone", "scope": "/"},
             "POST /api/v1/tokens": {"name": "mine"},
             "POST /api/v1/principals/{principal}/secrets": {"name": "its"},
+            "POST /api/v1/principals/{principal}/sign-in-links": {},
         }
 
 

@@ -142,7 +142,7 @@ def test_what_was_not_foreseen_is_a_500_that_names_the_correlation_id_and_nothin
         raise RuntimeError("password=hunter2")
 
     monkeypatch.setattr(type(server.service.store), "glance", lambda _self, fn: fail(fn))
-    with structlog.testing.capture_logs() as logged:
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logged:
         answer = owner.get("/api/v1/whoami")
     assert answer.status_code == 500
     assert "hunter2" not in answer.text
@@ -160,9 +160,11 @@ def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back(
 
     for door in ("read", "glance"):
         monkeypatch.setattr(type(server.service.store), door, lambda _self, fn: away(fn))
-    for answer in (owner.get("/api/v1/whoami"), stranger.get("/healthz")):
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-        assert answer.json()["error"]["code"] == "ServiceUnavailable"
+    answer = owner.get("/api/v1/whoami")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json()["error"]["code"] == "ServiceUnavailable"
+    assert stranger.get("/readyz").status_code == 503
+    assert stranger.get("/healthz").status_code == 200, "a restart would mend nothing"
 
 
 def test_the_log_holds_each_call_and_neither_its_token_nor_its_query(server: Server, owner: httpx.Client) -> None:

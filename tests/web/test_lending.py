@@ -1,6 +1,7 @@
 """A client secret for an access token: who gets one, what it proves, and what nobody can make it prove."""
 
 import base64
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,10 +18,13 @@ from tests.server import Server
 
 from jitgate.audit import Operation
 from jitgate.clock import ManualClock
+from jitgate.core.errors import TooMany
+from jitgate.core.prefixes import canonical
 from jitgate.core.roles import OWNER
 from jitgate.identity.credentials import NotKnown
 from jitgate.identity.signing import ACCESS, ACCESS_LIFE, Signer
-from jitgate.service.lending import client_id, tenant
+from jitgate.service.lending import WrongClient, client_id, lend, tenant
+from jitgate.service.recognition import Caller
 from jitgate.store import activity, principals
 from jitgate.store.activity import Entry, Filter
 from jitgate.store.database import Tx
@@ -151,6 +155,17 @@ def test_who_tries_too_often_waits_and_the_secret_does_not_help(program: Program
     assert program.ask().status_code == 200
 
 
+def test_a_stranger_who_knows_a_clients_name_does_not_keep_it_out(program: Program) -> None:
+    service = program.server.service
+    stranger = Caller(canonical("203.0.113.9"), "")
+    for _ in range(60):
+        with contextlib.suppress(WrongClient, TooMany):
+            program.server.call(lend(service, stranger, program.uid, "guessed", "https://jitgate"))
+    with pytest.raises(TooMany):
+        program.server.call(lend(service, stranger, program.uid, program.secret, "https://jitgate"))
+    assert program.ask().status_code == 200
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -191,8 +206,9 @@ def part(value: Any) -> str:
 
 
 def hs256_with_the_public_key(signer: Signer, claims: Any) -> str:
-    key = OctKey.import_key(json.dumps(signer.key.as_dict(private=False)).encode())
-    return jwt.encode({"alg": "HS256", "typ": ACCESS, "kid": signer.key.kid}, claims, key, algorithms=["HS256"])
+    ours = signer.keys().current(NOW)
+    key = OctKey.import_key(json.dumps(ours.as_dict(private=False)).encode())
+    return jwt.encode({"alg": "HS256", "typ": ACCESS, "kid": ours.kid}, claims, key, algorithms=["HS256"])
 
 
 def a_key_of_its_own(_signer: Signer, claims: Any) -> str:

@@ -14,6 +14,9 @@ from tests.server import Server
 from jitgate.audit.sealer import Sealer
 from jitgate.connectors.hosts import polls
 from jitgate.connectors.hosts.polls import Poll, Said
+from jitgate.store import presence, scopes
+from jitgate.store.migrations import newest
+from jitgate.store.presence import Replica
 from jitgate.trust import record_key, signatures
 
 
@@ -111,7 +114,7 @@ def test_a_text_that_no_encoding_holds_does_not_reach_the_record(
     host.begin()
     answer = host.poll(host.happened("HERE"), change=b"HERE", into=text.encode())
     settled(server)
-    server.call(Sealer(server.service.store, record_key.ensure(server.directory), "test").seal_all())
+    server.call(Sealer(server.service.store, record_key.ensure(server.directory).now, "test").seal_all())
     assert answer.status_code == 400
 
 
@@ -223,3 +226,26 @@ def test_a_body_that_does_not_come_is_not_waited_for(
         yield body[10:]
 
     assert host.client.post(polls.POLL_PATH, content=drip(), headers=host.headers(body)).status_code == 400
+
+
+def test_a_session_that_another_living_replica_holds_is_not_begun_anew_here(
+    server: Server, join: Callable[[str], Host]
+) -> None:
+    host = join("moved")
+    replica = Replica("elsewhere", "1.0", newest(), "all")
+
+    def home() -> str | None:
+        known = server.service.store.read_now(lambda tx: scopes.get(tx, host.scope))
+        return known.home if known else None
+
+    assert host.begin().status_code == 200
+    settled(server)
+    server.service.store.write_now(lambda tx: scopes.make_home(tx, host.scope, replica.name))
+    assert host.poll(session="elsewhere's").status_code == 200, "one that does not live holds nothing"
+    settled(server)
+    assert home() != replica.name, "this one takes the host over"
+    server.service.store.write_now(lambda tx: presence.be_heard(tx, replica))
+    server.service.store.write_now(lambda tx: scopes.make_home(tx, host.scope, replica.name))
+    answer = host.poll(session="elsewhere's")
+    assert (answer.status_code, answer.headers["connection"]) == (421, "close")
+    assert host.begin().status_code == 200, "who asks for a session gets one"

@@ -23,12 +23,13 @@ from jitgate.core.roles import BUILT_IN
 from jitgate.store.database import Store, Tx
 from jitgate.web.agents import AgentLink
 from jitgate.web.app import create_app
-from jitgate.web.gate import OPEN_PATHS, PORTAL, is_door
+from jitgate.web.gate import is_door, is_open, is_page
 
 GOLDEN = Path(__file__).parent / "golden" / "roles_by_route.txt"
 NO_ROLE = "no role"
-# What anybody may call, but only with something of their own: a link that they were sent.
-ONES_OWN = {"POST /api/v1/approvals/link"}
+# What anybody may call, but only with something of their own: a link that they were sent, a token out of
+# the file of those who watch over it.
+ONES_OWN = {"POST /api/v1/approvals/link", "GET /metrics"}
 ANSWERS = {403: "no", 404: "hidden"}
 LEGEND = """\
 Role × route: what each built-in role, given everywhere, is answered on a good call about what is somebody else's.
@@ -107,6 +108,8 @@ def table(stage: Scenery) -> str:
     """The whole table: a line for each route, a column for each role."""
     tokens = {role: stage.server.token_of(f"has {role}", role) for role in BUILT_IN}
     tokens[NO_ROLE] = stage.server.token_of("has none")
+    with stage.server.client() as owner:
+        stage.propose(owner)
     lines = ["".join(f"{name:<17}" for name in tokens) + "route"]
     for method, route in routes(stage.server):
         cells = [answer(stage, token, method, route) for token in tokens.values()]
@@ -122,7 +125,7 @@ def routes(server: Server) -> list[tuple[str, str]]:
         (method, route.path or "")
         for route in iter_route_contexts(app.routes)
         for method in route.methods or ()
-        if method != "HEAD" and route.path not in {*OPEN_PATHS, *PORTAL} and not is_door(route.path or "")
+        if method != "HEAD" and not any(asks(route.path or "") for asks in (is_open, is_page, is_door))
     }
     return sorted(found - {tuple(one.split(" ", 1)) for one in ONES_OWN}, key=lambda one: (one[1].lower(), one[0]))
 
@@ -149,5 +152,5 @@ def ask(stage: Scenery, token: str, method: str, route: str, **instead: str) -> 
 def rehearsing(server: Server) -> FastAPI:
     """The application over a store in which nothing stays."""
     service = replace(server.service, store=cast("Store", Rehearsal(server.service.store)))
-    agents = SimpleNamespace(authorities=server.ca.read_text, fleet=SimpleNamespace(forget=lambda _scope, _uuid: None))
+    agents = SimpleNamespace(authority=server.ca.read_text, fleet=SimpleNamespace(forget=lambda _scope, _uuid: None))
     return create_app(service, cast("AgentLink", agents), trusted_proxies=(), allowed_hosts=("localhost",))

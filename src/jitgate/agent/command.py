@@ -5,6 +5,7 @@
     jitgate-agent join URL --token T --ca-pin sha256:…    become a member of a server
     jitgate-agent run                                     hold this host's firewall (what the service unit runs)
     jitgate-agent status | release | protect              at the host, without a server
+    jitgate-agent gateway join | run | add | remove | ls  a gateway in place of a host's firewall
 """
 
 import argparse
@@ -19,25 +20,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jitgate.agent import joining, membership
+from jitgate.agent.command_line import carry_out
 from jitgate.agent.joining import Invitation
 from jitgate.agent.link import SocketLink
 from jitgate.agent.looking import keep_looking
+from jitgate.agent.membership import Membership
 from jitgate.agent.polling import PollingLink
 from jitgate.agent.post import Post
 from jitgate.agent.serving import serve
 from jitgate.clock import SystemClock
 from jitgate.connectors.base import ConnectorError
-from jitgate.connectors.hosts import on_site, roster
+from jitgate.connectors.hosts import facts, on_site, roster
 from jitgate.connectors.hosts.orders import Order
+from jitgate.connectors.hosts.roster import Host
 from jitgate.connectors.hosts.status import as_json, as_text
-from jitgate.connectors.hosts.wire import Malformed
-from jitgate.core.errors import JitgateError
 from jitgate.core.prefixes import parse_all
 from jitgate.trust import signatures
-from jitgate.trust.signatures import Forged
 
 STATE = Path("/var/lib/jitgate-agent")
-_CANNOT = 2
+_PROGRAM, _GATEWAY = "jitgate-agent", "gateway"
 _GARBAGE_AFTER = 20_000
 """Objects that are made before garbage is looked for."""
 
@@ -46,22 +47,18 @@ _log = logging.getLogger("jitgate.agent")
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Carry out a command line. Exits with 2 if it cannot be done."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
-    )
-    try:
-        options.do(options)
-    except JitgateError as error:
-        print(f"jitgate-agent: {error.message}", file=sys.stderr)
-        sys.exit(_CANNOT)
-    except (ConnectorError, Malformed, Forged, OSError, ValueError) as error:
-        print(f"jitgate-agent: {error}", file=sys.stderr)
-        sys.exit(_CANNOT)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] == _GATEWAY:
+        # What passes connections on takes three megabytes, which are not for a host that holds its own firewall.
+        from jitgate.agent import gateway_command
+
+        gateway_command.run(words[1:], program=_PROGRAM)
+    else:
+        carry_out(_parser(), words)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="jitgate-agent", description="Holds the firewall of this host for jitgate.")
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description="Holds the firewall of this host for jitgate.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     state = argparse.ArgumentParser(add_help=False)
     state.add_argument("--state", type=Path, default=STATE, help=f"where everything is kept (default {STATE})")
@@ -87,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, parents=[state], help=help_text)
         command.add_argument("--why", "-m", default="", help="the reason, for the record")
         command.set_defaults(do=_order, release=name == "release")
+    commands.add_parser(_GATEWAY, help="pass TCP on to machines that can run no agent")
     return parser
 
 
@@ -94,10 +92,13 @@ def _join(options: argparse.Namespace) -> None:
     if not options.token:
         raise ConnectorError("a join token is needed: --token, or JITGATE_JOIN_TOKEN in the environment")
     always = parse_all(options.always_allow, "--always-allow")
-    invitation = Invitation(
-        options.url.rstrip("/"), options.token, options.ca_pin, options.name, options.namespace, always
-    )
-    member = joining.join(options.state, invitation, print)
+    addresses = facts.gather(options.namespace).addresses
+    invitation = Invitation(options.url.rstrip("/"), options.token, options.ca_pin, options.name, addresses=addresses)
+
+    def keep(member: Membership) -> None:
+        roster.write(options.state, [Host(member.name, member.host, options.namespace, always, member.scope)])
+
+    member = joining.join(options.state, invitation, keep, print)
     print(f"{member.name} has joined {member.url}. Now hold its firewall: jitgate-agent run")
 
 

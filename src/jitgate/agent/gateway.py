@@ -17,13 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from jitgate.agent import serving
+from jitgate.agent.generation import Generation
 from jitgate.agent.link import SocketLink
 from jitgate.clock import Clock, SystemClock
 from jitgate.connectors.base import ConnectorError, GenerationBehind, Report
 from jitgate.connectors.gateway import probe, roster
 from jitgate.connectors.gateway.gateway import Gateway
 from jitgate.connectors.gateway.roster import Place
-from jitgate.connectors.hosts.messages import Answer, Applied, Apply, Failed, Happened, HostFacts, Kind
+from jitgate.connectors.hosts.messages import Answer, Applied, Apply, Failed, Happened, HostFacts, Hosts, Kind
 from jitgate.connectors.hosts.wire import Malformed
 from jitgate.core.desired import Desired, PortKey
 
@@ -52,6 +53,7 @@ class GatewayPost:
         self._look = asyncio.Event()
         self._news: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._generation = Generation(directory) if place.joined_as else None
 
     @property
     def scope(self) -> str:
@@ -73,9 +75,20 @@ class GatewayPost:
         """The machines behind it."""
         facts = {"gateway": self.place.name}
         return [
-            HostFacts(each.name, each.uuid, (each.address,), facts={**facts, "target": each.address})
+            HostFacts(each.name, each.uuid, (each.address,), facts={**facts, "target": each.address, "os": each.os})
             for each in self.place.targets
         ]
+
+    def tell_again(self) -> None:
+        """Tell a server elsewhere, which knows nothing of it: of the gateway itself, and of all that is behind it."""
+        itself = HostFacts(self.place.name, "", facts={"address": self.place.address})
+        self._say(Hosts(0, (itself, *self.machines())))
+
+    def use(self, place: Place) -> None:
+        """Other machines are behind it from now on."""
+        self.place = place
+        self._loop.call_soon_threadsafe(self._gateway.use, place)
+        self.tell_again()
 
     def sync(self, desired: Desired, worked_out: float) -> Report:
         """The same as `apply`, waited for. Raises ConnectorError."""
@@ -122,7 +135,7 @@ class GatewayPost:
 
     async def _apply(self, request: Apply) -> None:
         try:
-            report = self._gateway.sync(request.desired, request.worked_out)
+            report = self._fenced(request)
             if self._unknown():
                 # Who protects a machine wants to know whether it is; what is open or shut stands already.
                 await self._probe_unknown()
@@ -137,6 +150,15 @@ class GatewayPost:
         else:
             self._say(Applied(request.number, report))
         self._look.set()
+
+    def _fenced(self, request: Apply) -> Report:
+        """Raises ConnectorError; GenerationBehind for less than was carried out before, also by a former process."""
+        if self._generation is None:
+            return self._gateway.sync(request.desired, request.worked_out)
+        self._generation.check(request.desired.generation)
+        report = self._gateway.sync(request.desired, request.worked_out)
+        self._generation.keep(request.desired.generation)
+        return report
 
     # Looking around.
 

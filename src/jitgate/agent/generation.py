@@ -7,6 +7,8 @@ from pathlib import Path
 from jitgate.connectors.base import ConnectorError, GenerationBehind
 
 FILE = "generation"
+# macOS has no fdatasync.
+_sync = getattr(os, "fdatasync", os.fsync)
 
 
 class Generation:
@@ -32,7 +34,7 @@ class Generation:
         try:
             # Always as long as before, and within a sector: never half of it.
             os.pwrite(descriptor, b"%020d\n" % carried_out, 0)
-            os.fdatasync(descriptor)
+            _sync(descriptor)
         finally:
             os.close(descriptor)
         self._current = carried_out

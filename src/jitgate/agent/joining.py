@@ -15,9 +15,8 @@ from jitgate.agent import channel, membership
 from jitgate.agent.channel import Channel
 from jitgate.agent.membership import Membership
 from jitgate.connectors.base import ConnectorError
-from jitgate.connectors.hosts import facts, polls, roster
-from jitgate.connectors.hosts.roster import Host
-from jitgate.core.prefixes import Prefix
+from jitgate.connectors.hosts import polls
+from jitgate.core.machine import Joins
 from jitgate.trust import pins, signatures
 from jitgate.trust.keyset import SignedKeys
 from jitgate.trust.signatures import Forged, SigningKey
@@ -29,52 +28,55 @@ _ASK_AGAIN_SECONDS = 5.0
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """What somebody at the host says. `pin`: of the server's authority, "" where the system's authorities vouch for it;
-    `namespace`: None for the machine itself."""
+    `place`: of a gateway, where people connect to."""
 
     url: str
     token: str
     pin: str
     name: str
-    namespace: str | None = None
-    always_allow: tuple[Prefix, ...] = ()
+    kind: Joins = Joins.HOST
+    addresses: tuple[str, ...] = ()
+    place: str = ""
 
 
-def join(directory: Path, invitation: Invitation, tell: Callable[[str], None]) -> Membership:
+def join(
+    directory: Path, invitation: Invitation, keep: Callable[[Membership], None], tell: Callable[[str], None]
+) -> Membership:
     """Join, and keep the membership; where an administrator has to agree, wait for it. Raises ConnectorError.
 
+    `keep`: what else the directory must hold is put there, before the membership is.
     Safe to repeat: what was begun goes on with the same key.
     """
     if (directory / membership.FILE).exists():
-        raise ConnectorError(f"this host has joined already; to join anew, stop the agent and remove {directory}")
+        raise ConnectorError(
+            f"this {invitation.kind} has joined already; to join anew, stop the agent and remove {directory}"
+        )
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         key = signatures.ensure(directory / membership.KEY)
-        context = channel.trusting(_authorities(invitation))
+        context = channel.trusting_only(_pinned(invitation)) if invitation.pin else channel.trusting("")
         member = _ask_until_joined(invitation, key, context, tell)
-        host = Host(member.name, member.host, invitation.namespace, invitation.always_allow, member.scope)
-        roster.write(directory, [host])
+        keep(member)
         membership.write(directory, member)
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, Forged) as error:
         raise ConnectorError(f"could not join {invitation.url}: {error}") from error
     return member
 
 
-def _authorities(invitation: Invitation) -> str:
-    """The server's authority, if it is the one that was pinned; "" where none was."""
-    if not invitation.pin:
-        return ""
+def _pinned(invitation: Invitation) -> str:
+    """The server's authority, if it is the one that was pinned."""
     asking = Channel(invitation.url, channel.trusting_nobody(), _TIMEOUT_SECONDS)
     try:
-        text = asking.exchange("GET", polls.AUTHORITIES_PATH).body.decode("ascii")
+        text = asking.exchange("GET", f"{polls.AUTHORITIES_PATH}?all").body.decode("ascii")
     finally:
         asking.close()
-    found = pins.fingerprint(text)
-    if found != invitation.pin.lower():
-        raise ConnectorError(
-            f"{invitation.url} has another authority than the one that was pinned: {found}. Is somebody in between? "
-            "compare with what `jitgate host token` shows"
-        )
-    return text
+    found = pins.fingerprints(text)
+    if invitation.pin.lower() in found:
+        return found[invitation.pin.lower()]
+    raise ConnectorError(
+        f"{invitation.url} has another authority than the one that was pinned: {', '.join(found)}. Is somebody in "
+        "between? compare with what `jitgate host token` shows"
+    )
 
 
 def _ask_until_joined(
@@ -86,9 +88,11 @@ def _ask_until_joined(
         if told["state"] == "joined":
             break
         if not waits:
-            tell(f"{invitation.name} is the name of another host. An administrator decides: jitgate host approve")
+            tell(f"{invitation.name} is another's name. An administrator decides: jitgate host approve")
             waits = True
         time.sleep(_ASK_AGAIN_SECONDS)
+    if told.get("kind", Joins.HOST) != invitation.kind:
+        raise ConnectorError(f"{invitation.url} is of a version that knows no {invitation.kind} elsewhere; update it")
     keys = SignedKeys(str(told["keys"]["body"]), str(told["keys"]["signature"]))
     keys.opened(str(told["root"]))
     return Membership(
@@ -105,7 +109,9 @@ def _ask(invitation: Invitation, key: SigningKey, context: ssl.SSLContext) -> di
     said = {
         "name": invitation.name,
         "publicKey": key.public,
-        "addresses": _addresses(invitation.namespace),
+        "kind": str(invitation.kind),
+        "place": invitation.place,
+        "addresses": invitation.addresses[:64],
         "nonce": signatures.encode(os.urandom(16)),
     }
     body = json.dumps(said).encode()
@@ -119,10 +125,6 @@ def _ask(invitation: Invitation, key: SigningKey, context: ssl.SSLContext) -> di
     if answer.status not in (200, 202):
         raise ConnectorError(f"{invitation.url} answered {answer.status}: {told['error']['message']}")
     return told
-
-
-def _addresses(namespace: str | None) -> list[str]:
-    return list(facts.gather(namespace).addresses[:64])
 
 
 def this_machine() -> str:

@@ -21,7 +21,7 @@ FILE, KEY = "membership.json", "agent.key"
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """`root`: the key that was pinned; `keys`: as the root has signed them."""
+    """`root`: the key that is pinned; `keys`: as the root has signed them."""
 
     url: str
     host: str
@@ -36,10 +36,18 @@ class Membership:
         return self.keys.opened(self.root)
 
     def with_keys(self, keys: SignedKeys) -> "Membership":
-        """The same with a later key set. Raises Forged for one that the root has not signed, or that is not later."""
-        if keys.opened(self.root).epoch <= self.keyset.epoch:
-            raise Forged("the server offers an earlier key set than the one that is known")
-        return replace(self, keys=keys)
+        """The same with a later key set. Raises Forged for one that is not later, or by no root that is believed: the
+        one that is pinned, or one that it has named. Who has signed it is the one that is pinned from then on."""
+        held = self.keyset
+        for root in dict.fromkeys((self.root, *held.roots)):
+            try:
+                later = keys.opened(root)
+            except Forged:
+                continue
+            if later.epoch <= held.epoch:
+                raise Forged("the server offers an earlier key set than the one that is known")
+            return replace(self, root=root, keys=keys)
+        raise Forged("the server offers a key set that no root key has signed which this host believes")
 
 
 def read(directory: Path) -> Membership:
@@ -52,7 +60,7 @@ def read(directory: Path) -> Membership:
         keys.opened(found.root)
     except FileNotFoundError:
         raise ConnectorError(
-            f"this host has not joined a server: there is no {path}. Run: jitgate-agent join"
+            f"this machine has not joined a server: there is no {path}. Run: jitgate-agent join, or gateway join"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, Forged) as error:
         raise ConnectorError(f"{path} is damaged ({error}); remove it and join again") from None

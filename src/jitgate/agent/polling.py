@@ -4,6 +4,7 @@ It believes what a key of the key set has signed, for the very poll that it sent
 when it sent that poll, on its own clock: however long an answer is held up, no grant gets longer.
 """
 
+import contextlib
 import http.client
 import json
 import logging
@@ -29,7 +30,8 @@ from jitgate.trust.keyset import SignedKeys
 from jitgate.trust.signatures import Forged, SigningKey
 
 _ANSWERING_MAY_TAKE = 1.0
-_TOO_LARGE = 413
+_TOO_LARGE, _MISDIRECTED = 413, 421
+_MOST_MISDIRECTED, _LOOKING_PAUSE = 12, 0.05
 _PATIENCE_SECONDS = HOLD_SECONDS + 15
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
 _LONGEST_PAUSE_IF_REFUSED = 3.0
@@ -40,6 +42,10 @@ _log = logging.getLogger("jitgate.agent")
 
 class Turned(Exception):
     """The server did not take the poll: it does not know this host, or has trouble of its own."""
+
+
+class Misdirected(Turned):
+    """Another replica of the server holds the session."""
 
 
 class PollingLink:
@@ -53,6 +59,7 @@ class PollingLink:
         self._outbox: Outbox[Answer] = Outbox()
         self._unanswered: set[int] = set()
         self._is_held = False
+        self._misdirected = 0
         self._session, self._turn, self._heard = "", 0, 0
         self._on_session: Callable[[], None] = lambda: None
         self._believe(member)
@@ -63,12 +70,15 @@ class PollingLink:
         while True:
             try:
                 new = self._take_turn()
+            except Misdirected:
+                self._look_elsewhere()
+                continue
             except (OSError, http.client.HTTPException, Malformed, Forged, Turned) as error:
                 if not self._channel.interrupted:
                     failures += 1
                     self._pause(failures, error)
                 continue
-            failures = 0
+            failures = self._misdirected = 0
             yield from new
             self._wait_until_answered()
 
@@ -122,6 +132,8 @@ class PollingLink:
         if answer.status == _TOO_LARGE:
             # A server that knows nothing of this session takes no more than begins one.
             self._session = ""
+        if answer.status == _MISDIRECTED:
+            raise Misdirected(_message(answer.body))
         if answer.status != 200:
             raise Turned(f"the server answered {answer.status}: {_message(answer.body)}")
         return answer
@@ -131,7 +143,7 @@ class PollingLink:
         signature = answer.headers.get("jitgate-signature", "")
         reply = polls.decode_reply(answer.body)
         if reply.keys is not None:
-            self._renew(reply.keys)
+            self._take_over(reply.keys)
         if not any(signatures.is_signed(key, polls.REPLY, answer.body, signature) for key in self._keys.controllers):
             raise Forged("the reply is not signed by the server")
         if reply.nonce != nonce or reply.host != self._member.host:
@@ -177,19 +189,41 @@ class PollingLink:
         self._believe(later)
         _log.info("the server's keys have been rotated; epoch %d", self._keys.epoch)
 
+    def _take_over(self, keys: SignedKeys) -> None:
+        """The same; a root that this host was never told of has maybe followed while it was away."""
+        try:
+            self._renew(keys)
+        except Forged:
+            self._fetch_keys()
+            if self._member.keys != keys:
+                raise
+
     def _fetch_keys(self) -> None:
-        """The server's certificate is by an authority that is not known: maybe there are new keys. The root has signed
-        them, so it does not matter who brings them."""
+        """The server's certificate is by an authority that is not known, or its keys by another root: maybe there are
+        new ones. A root that is believed has signed them, so it does not matter who brings them."""
         asking = Channel(self._member.url, channel.trusting_nobody(), _ANSWERING_MAY_TAKE * 10)
         try:
             told = json.loads(asking.exchange("GET", polls.KEYS_PATH).body)
-            self._renew(SignedKeys(str(told["body"]), str(told["signature"])))
+            for each in (*told.get("handedOver", ()), told):
+                keys = SignedKeys(str(each["body"]), str(each["signature"]))
+                with contextlib.suppress(Forged):  # What this host has known for long.
+                    self._renew(keys)
+            if self._member.keys != keys:
+                raise Forged("none of them is by a root key that this host believes, and later than what it knows")
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, Forged) as error:
             _log.warning("no later keys: %s", error)
         finally:
             asking.close()
 
     # --- trouble --------------------------------------------------------------------------------------
+
+    def _look_elsewhere(self) -> None:
+        """Connect anew: a balancer may then lead to the replica that holds the session. If it is not found, it has
+        ended, or cannot be reached: then whoever can be is as good."""
+        self._misdirected += 1
+        if self._misdirected > _MOST_MISDIRECTED:
+            self._session, self._misdirected = "", 0
+        threading.Event().wait(random.uniform(0, _LOOKING_PAUSE))  # noqa: S311 - it hides nothing
 
     def _pause(self, failures: int, error: Exception) -> None:
         if failures & (failures - 1) == 0:

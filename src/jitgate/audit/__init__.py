@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from jitgate.core import merkle, resource_id, roles
+from jitgate.core.alteration import Alteration
 from jitgate.core.errors import JitgateError
 from jitgate.core.record import encode, moment
 from jitgate.store import activity
@@ -26,6 +27,7 @@ class Operation(StrEnum):
 
     POLICY_WRITE = roles.WRITE_POLICY
     POLICY_DELETE = roles.DELETE_POLICY
+    POLICY_SELECT = "Jitgate.Access/policies/machinesSelected"
     REQUEST = roles.INITIATE
     BREAK_GLASS = roles.BREAK_GLASS
     REVIEW = "Jitgate.Access/requests/review/action"
@@ -47,25 +49,39 @@ class Operation(StrEnum):
     GUARDRAIL_WRITE = roles.WRITE_GUARDRAIL
     GUARDRAIL_PROPOSE = "Jitgate.Access/guardrails/propose/action"
     GUARDRAIL_DELETE = "Jitgate.Access/guardrails/delete"
+    NETWORK_WRITE = roles.WRITE_NETWORK
+    NETWORK_DELETE = "Jitgate.Access/networks/delete"
     FIREWALL_APPLY = "Jitgate.Firewall/scopes/apply"
     FIREWALL_REPAIR = "Jitgate.Firewall/scopes/repair"
     FIREWALL_LATE = "Jitgate.Firewall/scopes/closeLate"
     FIREWALL_RELEASE = "Jitgate.Firewall/scopes/release"
     FIREWALL_PROTECT = "Jitgate.Firewall/scopes/protect"
+    ALTERATION_PROPOSED = "Jitgate.Firewall/alterations/proposed"
+    ALTERATION_AGREE = roles.AGREE_TO_ALTERATION
+    ALTERATION_DONE = "Jitgate.Firewall/alterations/altered"
+    ALTERATION_RESTORE = "Jitgate.Firewall/alterations/restore"
     HOST_TOKEN = roles.JOIN_HOST
     HOST_JOIN = "Jitgate.Access/hosts/joined"
     HOST_APPROVE = "Jitgate.Access/hosts/approve/action"
     HOST_CONFIRM = "Jitgate.Access/hosts/confirm/action"
     HOST_REMOVE = "Jitgate.Access/hosts/delete"
     HOST_ADDRESSES = "Jitgate.Access/hosts/addressesChanged"
+    HOST_MACHINES_REFUSED = "Jitgate.Access/hosts/machinesRefused"
     HOST_SILENT = "Jitgate.Access/hosts/silent"
     HOST_HEARD = "Jitgate.Access/hosts/heardAgain"
     HOST_DOUBLED = "Jitgate.Access/hosts/doubled"
     FIREWALL_GENERATION = "Jitgate.Firewall/scopes/goOnFromGeneration"
     MACHINE_FOUND = "Jitgate.Access/machines/found"
     MACHINE_REMOVED = "Jitgate.Access/machines/removed"
+    CONNECTOR_WRITE = roles.WRITE_CONNECTOR
+    CONNECTOR_TEST = "Jitgate.Access/connectors/test/action"
+    CONNECTOR_DELETE = "Jitgate.Access/connectors/delete"
+    CONNECTOR_RELEASED = "Jitgate.Access/connectors/released"
+    CONNECTOR_FAILED = "Jitgate.Access/connectors/failed"
+    CONNECTOR_RECOVERED = "Jitgate.Access/connectors/recovered"
     ACTIVITY_EXPORT = "Jitgate.Access/activity/export/action"
     ACTIVITY_EXPIRE = "Jitgate.Access/activity/expire"
+    RESTORE = "Jitgate.Access/records/restored"
     PLAN_WRITE = roles.WRITE_PLAN
     PLAN_DELETE = roles.DELETE_PLAN
     JIT_DISABLE = "Jitgate.Access/jit/disable/action"
@@ -91,7 +107,7 @@ class Operation(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How it went. STARTED has a later event with the same correlation."""
+    """How it went. `Started` has a later event with the same correlation."""
 
     STARTED = "Started"
     ACCEPTED = "Accepted"
@@ -159,6 +175,16 @@ def refusal(error: JitgateError) -> Mapping[str, Any]:
             {"code": r.code, "field": r.field, "message": masked(r.message), "allowed": r.allowed}
             for r in error.reasons
         ]
+    }
+
+
+def altered(alteration: Alteration) -> Mapping[str, Any]:
+    """What is done to a rule that others made, with its original: enough to put it back by hand."""
+    return {
+        "what": alteration.what,
+        "original": dict(alteration.original),
+        "ports": list(alteration.ports),
+        "concerns": list(alteration.concerns)[:100],
     }
 
 

@@ -7,8 +7,8 @@ two can never both seal a batch.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -17,13 +17,16 @@ from jitgate import audit
 from jitgate.audit import Event, Operation, Outcome
 from jitgate.core import merkle
 from jitgate.core.errors import Unavailable
-from jitgate.core.record import MOST_EVENTS, NOTHING_BEFORE, PURPOSE, Head
+from jitgate.core.record import FOLLOWS, MOST_EVENTS, NOTHING_BEFORE, PURPOSE, Head
+from jitgate.core.record_trust import joined
 from jitgate.failpoints import failpoint
 from jitgate.store import duty, heads
 from jitgate.store.activity import Entry
 from jitgate.store.database import Store, Tx
 from jitgate.store.heads import Sealed
+from jitgate.trust.record_key import PRIVATE_FILE
 from jitgate.trust.signatures import SigningKey
+from jitgate.trust.succession import Succession
 
 SEAL_EVERY = 0.5
 """Seconds. An event is sealed within a second of its commit."""
@@ -37,15 +40,34 @@ _PAUSE = 1.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """Who signs a head. `former`: whose last head this one follows, where that is another; it hands over."""
+
+    key: SigningKey
+    former: SigningKey | None = None
+
+    def sign(self, head: Head) -> str:
+        """The signature, or both."""
+        signature = self.key.sign(PURPOSE, head.body)
+        return signature if self.former is None else joined(signature, self.former.sign(FOLLOWS, head.body))
+
+
 class Sealer:
     """Seals the record of one database, while it has the duty to.
 
-    `retention`: how long events are kept; None: for ever.
+    `keys`: as they are on file now; `retention`: how long events are kept; None: for ever.
     """
 
-    def __init__(self, store: Store, key: SigningKey, owner: str, retention: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keys: Callable[[], Succession[SigningKey]],
+        owner: str,
+        retention: timedelta | None = None,
+    ) -> None:
         self._store = store
-        self._key = key
+        self._keys = keys
         self._owner = owner
         self._retention = retention
 
@@ -61,10 +83,11 @@ class Sealer:
         found = await self._store.read(self._look)
         if found is None:
             return 0
-        before, entries = found
-        head = await asyncio.to_thread(_make_head, before, entries, self._key.public)
+        before, entries, signers = found
+        head = await asyncio.to_thread(_make_head, before, entries, signers.key.public)
+        ids = [entry.id for entry in entries]
         failpoint("audit.read_unsealed")
-        if not await self._store.write(lambda tx: self._keep(tx, before, head, [entry.id for entry in entries])):
+        if not await self._store.write(lambda tx: self._keep(tx, before, head, signers, ids)):
             return 0
         failpoint("audit.sealed")
         return len(entries)
@@ -83,15 +106,34 @@ class Sealer:
         while await self.expire(retention):
             pass
 
-    def _look(self, tx: Tx) -> tuple[Head | None, list[Entry]] | None:
+    def _look(self, tx: Tx) -> tuple[Head | None, list[Entry], Signers] | None:
         if not duty.has(tx, duty.SEALER, self._owner):
             return None
         sealed = heads.last(tx)
         head = sealed.head if sealed else None
         entries = heads.unsealed(tx, head.last if head else 0, MOST_EVENTS)
-        return (head, entries) if entries else None
+        return (head, entries, self._signers(tx, head)) if entries else None
 
-    def _keep(self, tx: Tx, before: Head | None, head: Head, entries: Sequence[int]) -> bool:
+    def _signers(self, tx: Tx, before: Head | None) -> Signers:
+        """Who signs the next head. Raises Unavailable where that key is not here."""
+        keys = self._keys()
+        publics = [entry.key.public for entry in keys.entries]
+        current = keys.current(tx.now)
+        if before is None or before.key == current.public:
+            return Signers(current)
+        if before.key in publics:
+            former = keys.entries[publics.index(before.key)].key
+            # A clock that was set back leads to no earlier key: it has handed over.
+            is_later = publics.index(current.public) > publics.index(before.key)
+            return Signers(current, former) if is_later else Signers(former)
+        if any(heads.has_sealed(tx, public) for public in publics):
+            raise Unavailable(
+                f"the key that sealed last ({before.key}) is not in {PRIVATE_FILE}, and an earlier one is: copy the "
+                "file from the replica where it was rotated, or from a newer backup"
+            )
+        return Signers(current)
+
+    def _keep(self, tx: Tx, before: Head | None, head: Head, signers: Signers, entries: Sequence[int]) -> bool:
         """Write what was worked out, if it still follows on what stands."""
         if not duty.take(tx, duty.SEALER, self._owner, _DUTY_LENGTH):
             return False
@@ -99,7 +141,7 @@ class Sealer:
         if (sealed.head if sealed else None) != before:
             return False
         dated = replace(head, at=tx.now)
-        heads.add(tx, Sealed(dated, self._key.sign(PURPOSE, dated.body)), entries)
+        heads.add(tx, Sealed(dated, signers.sign(dated)), entries)
         return True
 
     def _expire(self, tx: Tx, retention: timedelta) -> int:

@@ -21,13 +21,17 @@ def activity(
     context: typer.Context,
     since: Annotated[str | None, typer.Option(help="From when: 2h, 09:00, 2030-01-31.", metavar="WHEN")] = None,
     until: Annotated[str | None, typer.Option(help="Until when.", metavar="WHEN")] = None,
-    machine: Annotated[str | None, typer.Option(help="About one machine.", autocompletion=completion.machines)] = None,
-    person: Annotated[str | None, typer.Option(help="What one principal did, by its name.", metavar="NAME")] = None,
-    operation: Annotated[str | None, typer.Option(help="Only this, such as Jitgate.Access/grants/open.")] = None,
-    outcome: Annotated[
-        str | None, typer.Option(help="Only this: Started, Accepted, Succeeded, Failed or Refused.")
+    machine: Annotated[
+        str | None, typer.Option(help="About one machine.", autocompletion=completion.machines, metavar="MACHINE")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 50,
+    person: Annotated[str | None, typer.Option(help="What one principal did, by its name.", metavar="NAME")] = None,
+    operation: Annotated[
+        str | None, typer.Option(help="Only this, such as Jitgate.Access/grants/open.", metavar="OPERATION")
+    ] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help="Only this: Started, Accepted, Succeeded, Failed or Refused.", metavar="OUTCOME")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.", metavar="N")] = 50,
     csv: Annotated[bool, typer.Option("--csv", help="Export all of it, oldest first, as CSV.")] = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Export all of it, oldest first, a JSON object a line.")
@@ -67,15 +71,21 @@ def verify(
     file: Annotated[str, typer.Argument(metavar="FILE", help="What --sealed exported; - for standard input.")],
     key: Annotated[
         list[Path] | None,
-        typer.Option("--key", help="A file of public keys to trust; without it, record.pub of the data directory."),
+        typer.Option(
+            "--key",
+            help="A file of public keys to trust; without it, record.pub of the data directory.",
+            metavar="FILE",
+        ),
     ] = None,
     heads: Annotated[
         list[Path] | None,
-        typer.Option("--heads", help="Heads that were kept elsewhere: the file must agree with them."),
+        typer.Option("--heads", help="Heads that were kept elsewhere: the file must agree with them.", metavar="FILE"),
     ] = None,
     host_key: Annotated[
         list[Path] | None,
-        typer.Option("--host-key", help="Files of hosts' public keys: reports signed by any other are a fault."),
+        typer.Option(
+            "--host-key", help="Files of hosts' public keys: reports signed by any other are a fault.", metavar="FILE"
+        ),
     ] = None,
     part: Annotated[
         bool, typer.Option("--part", help="Let the file leave out events; those in it must prove their place.")
@@ -94,7 +104,7 @@ def verify(
 
 @app.command("heads")
 def list_heads(
-    after: Annotated[int, typer.Option("--after", min=0, help="Only those after this number.")] = 0,
+    after: Annotated[int, typer.Option("--after", min=0, help="Only those after this number.", metavar="N")] = 0,
     data_dir: DataDirOption = None,
 ) -> None:
     """Print the signed heads, a line each, oldest first: to be kept where this server cannot reach."""

@@ -8,6 +8,7 @@ from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json, path
 from jitgate.cli.session import TABLE, DataDirOption, OutputOption, session
 from jitgate.cli.text import left, plain, port, short, sources
+from jitgate.core.duration import parse_short
 
 RequestArgument = Annotated[
     str, typer.Argument(metavar="REQUEST", help="A request's id or its beginning, as `jitgate inbox` shows it.")
@@ -18,7 +19,7 @@ NoteOption = Annotated[
 
 
 def inbox(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.", metavar="N")] = 100,
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -36,10 +37,20 @@ def inbox(
 
 
 def approve(
-    request: RequestArgument, note: NoteOption = "", output: OutputOption = TABLE, data_dir: DataDirOption = None
+    request: RequestArgument,
+    note: NoteOption = "",
+    most: Annotated[
+        str | None, typer.Option("--for", help="For so long at most: less than was asked for.", metavar="TIME")
+    ] = None,
+    output: OutputOption = TABLE,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Agree to a request."""
-    _say(request, "approve", {"note": note}, output, data_dir)
+    with session(output, data_dir) as s:
+        shorter = {} if most is None else {"duration": str(parse_short(most, "--for"))}
+        done = s.server.post(path("requests", request, "approve"), {"note": note, **shorter})
+        if not s.screen.data(done):
+            _tell(s.screen, done, "approve")
 
 
 def deny(
@@ -73,7 +84,13 @@ def review(
 
 def what(request: Json) -> str:
     """The ports of a request, for people."""
-    return ", ".join(f"{each['machine']} {port(each)} from {sources(each)}" for each in request["grants"])
+    return ", ".join(f"{each['machine']} {port(each)} from {_origin(each)}" for each in request["grants"])
+
+
+def _origin(grant: Json) -> str:
+    """From where, with the named networks that this lies in."""
+    named = sorted(set(grant["networks"].values()))
+    return sources(grant) + (f" ({', '.join(map(plain, named))})" if named else "")
 
 
 def _say(request: str, verb: str, body: dict[str, str] | None, output: OutputOption, data_dir: DataDirOption) -> None:

@@ -31,7 +31,9 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Pop
     try:
         return subprocess.Popen(command, env=environ)
     except FileNotFoundError:
-        raise Failure(f"There is no command {command[0]!r}.", exit=Exit.NO_COMMAND) from None
+        raise Failure(
+            f"There is no command {command[0]!r}. Check its spelling, and PATH.", exit=Exit.NO_COMMAND
+        ) from None
     except (OSError, ValueError) as error:
         raise Failure(f"{command[0]!r} cannot be run: {error}.", exit=Exit.NOT_RUNNABLE) from None
 

@@ -5,14 +5,31 @@ from typing import Annotated
 import typer
 
 from jitgate import __version__
-from jitgate.cli import activity, groups, guardrails, machines, plans, policies, principals, reports, roles, tokens
+from jitgate.cli import (
+    activity,
+    alterations,
+    connectors,
+    groups,
+    guardrails,
+    importing,
+    machines,
+    networks,
+    plans,
+    policies,
+    principals,
+    reports,
+    roles,
+    tokens,
+)
 from jitgate.cli.approvals import approve, deny, inbox, review, withdraw
 from jitgate.cli.freezes import freeze, freezes, thaw
 from jitgate.cli.grants import done, extend, ls, move, shorten
+from jitgate.cli.insights import insights
 from jitgate.cli.login import login, logout
 from jitgate.cli.machines import disable, enable
 from jitgate.cli.open import OpenCommand, open_ports
 from jitgate.cli.proxy import proxy
+from jitgate.cli.recommend import recommend
 from jitgate.cli.sign_in_link import sign_in_link
 from jitgate.cli.ssh import ssh
 from jitgate.cli.whoami import whoami
@@ -62,12 +79,17 @@ app.command(rich_help_panel=APPROVAL)(deny)
 app.command(rich_help_panel=APPROVAL)(review)
 app.command(rich_help_panel=PROTECTION)(enable)
 app.command(rich_help_panel=PROTECTION)(disable)
+app.command(rich_help_panel=PROTECTION)(recommend)
 app.command(rich_help_panel=PROTECTION)(freeze)
 app.command(rich_help_panel=PROTECTION)(thaw)
 app.command(rich_help_panel=PROTECTION)(freezes)
+alterations.add_commands(machines.app)
 app.add_typer(machines.app, name="machine", rich_help_panel=PROTECTION)
+app.add_typer(connectors.app, name="connector", rich_help_panel=PROTECTION)
 app.add_typer(policies.app, name="policy", rich_help_panel=PROTECTION)
 app.add_typer(guardrails.app, name="guardrail", rich_help_panel=PROTECTION)
+app.add_typer(networks.app, name="network", rich_help_panel=PROTECTION)
+app.add_typer(importing.app, name="import", rich_help_panel=PROTECTION)
 app.add_typer(plans.app, name="plan", rich_help_panel=PROTECTION)
 app.add_typer(plans.jit, name="jit", rich_help_panel=PROTECTION)
 app.add_typer(principals.app, name="principal", rich_help_panel=IDENTITY)
@@ -80,4 +102,5 @@ app.command("sign-in-link", rich_help_panel=IDENTITY)(sign_in_link)
 app.add_typer(activity.app, name="activity", rich_help_panel=RECORD)
 app.add_typer(reports.app, name="audit", rich_help_panel=RECORD)
 policies.app.command("history")(reports.policy_history)
+app.command(rich_help_panel=RECORD)(insights)
 app.command(rich_help_panel=RECORD)(whoami)

@@ -19,7 +19,8 @@ def freeze(
     why: WhyOption,
     person: Annotated[str | None, typer.Option("--person", help="Somebody, by name.", metavar="NAME")] = None,
     machine: Annotated[
-        str | None, typer.Option("--machine", help="One machine.", autocompletion=completion.machines)
+        str | None,
+        typer.Option("--machine", help="One machine.", autocompletion=completion.machines, metavar="MACHINE"),
     ] = None,
     scope: Annotated[str | None, typer.Option("--scope", help="Everything at or below an id.", metavar="ID")] = None,
     everything: Annotated[bool, typer.Option("--everything", help="Every machine, for everybody.")] = False,

@@ -13,7 +13,7 @@ from jitgate.cli.origin import FromOption, find_origin
 from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json, path
 from jitgate.cli.session import TABLE, DataDirOption, OutputOption, Session, session
-from jitgate.cli.text import left, local, plain, port, short, sources
+from jitgate.cli.text import left, local, plain, port, short, sources, span
 from jitgate.cli.words import ForOption, UntilOption
 
 _IN_A_FIREWALL = ("opening", "open", "closing")
@@ -32,9 +32,10 @@ def ls(
     every: Annotated[bool, typer.Option("--all", "-a", help="Closed ones too.")] = False,
     mine: MineOption = False,
     machine: Annotated[
-        str | None, typer.Option("--machine", help="Of one machine.", autocompletion=completion.machines)
+        str | None,
+        typer.Option("--machine", help="Of one machine.", autocompletion=completion.machines, metavar="MACHINE"),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.", metavar="N")] = 100,
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -106,7 +107,10 @@ def move(
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Open a port for another source until the same end; the old source shuts once the new one is open."""
+    """Open a port for another source until the same end; the old source shuts once the new one is open.
+
+    Where a guardrail asks for approval, the old source stays open while that is waited for; exit code 6.
+    """
     with session(output, data_dir) as s:
         chosen = selection.one_or_more(s.server, target)
         origin = find_origin(s.server, source, sorted({grant["machineId"] for grant in chosen}), os.environ)
@@ -152,7 +156,7 @@ def _check_shut(grants: Sequence[Json]) -> None:
     late = [grant for grant in grants if grant["state"] != "closed"]
     if late:
         what = "; ".join(f"{_what(grant)}{': ' + plain(grant['detail']) if grant['detail'] else ''}" for grant in late)
-        raise TimedOut(f"Not known to be shut yet, and tried again until it is: {what}.")
+        raise TimedOut(f"Not known to be shut yet, and tried again until it is: {what}. `jitgate ls` shows when.")
 
 
 def _table(screen: Screen, grants: Sequence[Json]) -> None:
@@ -187,4 +191,4 @@ def _row(grant: Json) -> tuple[str, ...]:
 def _rest(grant: Json) -> str:
     if grant["state"] in ("closing", "closed"):
         return str(grant["reason"])
-    return left(grant["endTimeUtc"]) or (grant["duration"] or "")
+    return left(grant["endTimeUtc"]) or (span(grant["duration"]) if grant["duration"] else "")

@@ -1,6 +1,7 @@
 """`jitgate group`: groups, and who is in them."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +14,6 @@ app = typer.Typer(help="Groups, which are given roles for all their members.", n
 
 NameArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")]
 WhoArgument = Annotated[list[str], typer.Argument(metavar="NAME...", help="People or programs.")]
-_CLAIMED = "the identity provider says"
 
 
 @app.command("ls")
@@ -22,7 +22,7 @@ def list_groups(output: OutputOption = TABLE, data_dir: DataDirOption = None) ->
     with session(output, data_dir) as s:
         found = list(s.server.pages("/groups"))
         if not s.screen.data(found):
-            rows = [(each["name"], _who_decides(each["kind"]), local(each["createdTimeUtc"])) for each in found]
+            rows = [(each["name"], _who_decides(each), local(each["createdTimeUtc"])) for each in found]
             s.screen.table(("GROUP", "WHO IS IN IT", "SINCE"), rows, empty="No groups.")
 
 
@@ -42,7 +42,7 @@ def show_group(name: NameArgument, output: OutputOption = TABLE, data_dir: DataD
                 break
         if s.screen.data({"group": group, "members": members}):
             return
-        s.screen.say(f"{group['name']}: {_who_decides(group['kind'])}")
+        s.screen.say(f"{group['name']}: {_who_decides(group)}")
         s.screen.table(("NAME", "KIND"), [(each["name"], each["kind"]) for each in members], empty="Nobody is in it.")
 
 
@@ -50,14 +50,20 @@ def show_group(name: NameArgument, output: OutputOption = TABLE, data_dir: DataD
 def add_group(
     name: NameArgument,
     claimed: Annotated[
-        bool, typer.Option("--claimed", help="Who is in it, the identity provider says at each sign-in, by this name.")
+        bool, typer.Option("--claimed", help="Who is in it, an identity provider says at each sign-in, by this name.")
     ] = False,
+    issuer: Annotated[
+        str,
+        typer.Option(
+            "--issuer", help="Which one, by its name; without it, the only one where people sign in.", metavar="ISSUER"
+        ),
+    ] = "",
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
 ) -> None:
     """Make a group, without any right yet."""
     with session(output, data_dir) as s:
-        made = s.server.post("/groups", {"name": name, "claimed": claimed})
+        made = s.server.post("/groups", {"name": name, "claimed": claimed, "issuer": issuer})
         if not s.screen.data(made):
             s.screen.say(f"{made['name']} is made. `jitgate role assign` gives rights.", "green")
 
@@ -107,5 +113,9 @@ def _path(server: Server, name: str) -> str:
     raise NotThere(f"There is no group {plain(name)!r}. `jitgate group ls` lists them.")
 
 
-def _who_decides(kind: str) -> str:
-    return _CLAIMED if kind == "claimedGroup" else "kept here"
+def _who_decides(group: Mapping[str, Any]) -> str:
+    return (
+        f"the identity provider {group['issuer'] or '(unknown)'} says"
+        if group["kind"] == "claimedGroup"
+        else "kept here"
+    )

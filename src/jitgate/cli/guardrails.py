@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from jitgate.cli import words
+from jitgate.cli.demands import demands
 from jitgate.cli.exits import NotThere, Usage
 from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json, path
@@ -24,7 +25,7 @@ def list_guardrails(output: OutputOption = TABLE, data_dir: DataDirOption = None
         found = s.server.get("/guardrails")
         if s.screen.data(found):
             return
-        rows = [(each["name"], _covers(each["selector"]), _demands(each["limits"])) for each in found["items"]]
+        rows = [(each["name"], _covers(each["selector"]), demands(each["limits"])) for each in found["items"]]
         s.screen.table(("GUARDRAIL", "COVERS", "DEMANDS"), rows, empty="No guardrail is set.")
         _waiting(s.screen, found["proposals"])
 
@@ -32,21 +33,30 @@ def list_guardrails(output: OutputOption = TABLE, data_dir: DataDirOption = None
 @app.command("set")
 def set_guardrail(
     name: NameArgument,
-    scope: Annotated[str | None, typer.Option(help="Which machines: everything at or below an id.")] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option(help="Which machines: those with NAME=VALUE. May be repeated.")
+    scope: Annotated[
+        str | None, typer.Option(help="Which machines: everything at or below an id.", metavar="SCOPE")
     ] = None,
-    port: Annotated[list[str] | None, typer.Option(help="Which ports; else all. May be repeated.")] = None,
-    approvals: Annotated[int | None, typer.Option(help="How many others have to agree.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help="Which machines: those with NAME=VALUE. May be repeated.", metavar="NAME=VALUE"),
+    ] = None,
+    port: Annotated[
+        list[str] | None, typer.Option(help="Which ports; else all. May be repeated.", metavar="PORT")
+    ] = None,
+    approvals: Annotated[int | None, typer.Option(help="How many others have to agree.", metavar="N")] = None,
     reason: Annotated[bool | None, typer.Option("--reason/--no-reason", help="A justification is required.")] = None,
     reason_pattern: Annotated[
-        str | None, typer.Option(help="What it must look like: * any text, # digits, as in INC-#*.")
+        str | None, typer.Option(help="What it must look like: * any text, # digits, as in INC-#*.", metavar="PATTERN")
     ] = None,
     session_end: Annotated[
         str | None,
-        typer.Option("--session", help="end: established sessions are cut at the deadline; keep: they go on."),
+        typer.Option(
+            "--session", help="end: established sessions are cut at the deadline; keep: they go on.", metavar="end|keep"
+        ),
     ] = None,
-    source: Annotated[list[str] | None, typer.Option(help="A request must stay inside these. May be repeated.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="A request must stay inside these. May be repeated.", metavar="PREFIX")
+    ] = None,
     caller_only: Annotated[
         bool | None, typer.Option("--caller-only/--any-source", help="Only for the caller's own address.")
     ] = None,
@@ -68,9 +78,13 @@ def set_guardrail(
     ] = None,
     window: Annotated[
         list[str] | None,
-        typer.Option(help="When access may be, as 'Mon-Fri 09:00-17:00 Europe/Berlin'. May be repeated."),
+        typer.Option(
+            help="When access may be, as 'Mon-Fri 09:00-17:00 Europe/Berlin'. May be repeated.", metavar="WINDOW"
+        ),
     ] = None,
-    enforcement: Annotated[str | None, typer.Option(help="enforce, or observe: decide and record only.")] = None,
+    enforcement: Annotated[
+        str | None, typer.Option(help="enforce, or observe: decide and record only.", metavar="enforce|observe")
+    ] = None,
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -138,7 +152,7 @@ def _tell(screen: Screen, change: Json) -> None:
 
 def _waiting(screen: Screen, proposals: list[Json]) -> None:
     for each in proposals:
-        what = f"would demand {_demands(each['guardrail']['limits'])}" if each["guardrail"] else "would be removed"
+        what = f"would demand {demands(each['guardrail']['limits'])}" if each["guardrail"] else "would be removed"
         screen.note(f"{each['name']} {what}: waits since {local(each['proposedTimeUtc'])} for another administrator.")
         screen.note(f"  to agree:  jitgate guardrail confirm {each['name']} {each['id']}")
 
@@ -147,13 +161,6 @@ def _covers(selector: Json) -> str:
     tags = [f"{name}={value}" for name, value in selector["tags"].items()]
     ports = [f"port {number}" for number in selector["ports"]]
     return ", ".join([selector["scope"] if selector["scope"] != "/" else "everything", *tags, *ports])
-
-
-def _demands(limits: Json) -> str:
-    return (
-        ", ".join(f"{name}: {_value(value)}" for name, value in limits.items() if value not in (None, False, 0, []))
-        or "nothing"
-    )
 
 
 def _approvals(count: int | None, steps: list[str] | None, escalate: str | None) -> dict[str, Any]:
@@ -176,15 +183,6 @@ def _step(text: str, escalate: str | None) -> dict[str, Any]:
         "approvers": [one for one in approvers.split(",") if one],
         "escalateAfter": escalate,
     }
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(_value(each) for each in value)
-    if isinstance(value, dict):
-        by = " or ".join(value["approvers"]) or "anybody with the right"
-        return f"{value['approvals']} by {by}"
-    return "yes" if value is True else str(value)
 
 
 def _tags(words_given: list[str] | None) -> dict[str, str] | None:

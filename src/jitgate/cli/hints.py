@@ -28,7 +28,7 @@ def how_to_connect(grant: Json, platform: str = sys.platform) -> str:
 def checked_address(text: str) -> str:
     """An address that the server told, for use in a command. Raises Failure for what is none."""
     if not _ADDRESS.fullmatch(text):
-        raise Failure(f"The server tells an address that is none: {text!r}.")
+        raise Failure(f"The server tells an address that is none: {text!r}. Tell whoever looks after it.")
     return text
 
 

@@ -23,9 +23,10 @@ def add_commands(group: typer.Typer) -> None:
 
 def token(
     lifetime: Annotated[str, typer.Option("--for", help="How long it can be used.", metavar="TIME")] = "1h",
-    uses: Annotated[int, typer.Option("--uses", min=1, help="How many hosts may join by it.")] = 1,
+    uses: Annotated[int, typer.Option("--uses", min=1, help="How many hosts may join by it.", metavar="N")] = 1,
     group: Annotated[
-        str | None, typer.Option("--group", help="The resource group that their machines are filed in.")
+        str | None,
+        typer.Option("--group", help="The resource group that their machines are filed in.", metavar="GROUP"),
     ] = None,
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
@@ -47,13 +48,15 @@ def list_hosts(output: OutputOption = TABLE, data_dir: DataDirOption = None) -> 
         found = s.server.get("/hosts")
         if s.screen.data(found):
             return
-        columns = ("HOST", "GROUP", "STATE", "LAST HEARD", "ADDRESS", "JOINED FROM")
+        columns = ("HOST", "KIND", "GROUP", "STATE", "LAST HEARD", "ADDRESS", "JOINED FROM")
         empty = "No host elsewhere has joined. `jitgate host token` shows how one does."
         s.screen.table(columns, map(_row, found), empty=empty)
         for each in found:
             if each["reportedAddresses"]:
                 told = ", ".join(each["reportedAddresses"])
                 s.screen.note(f"{each['name']} reports to be at {told}. If that is right: jitgate host confirm")
+            for why in each["refused"]:
+                s.screen.note(f"{each['name']} tells a machine that is not taken in: {why}")
 
 
 def approve(name: NameArgument, output: OutputOption = TABLE, data_dir: DataDirOption = None) -> None:
@@ -86,4 +89,4 @@ def _row(host: Json) -> tuple[str, ...]:
         state = "unverified"
     heard = local(host["heardTimeUtc"]) if host["heardTimeUtc"] else "never"
     address = ", ".join(host["addresses"][:2])
-    return host["name"], host["resourceGroup"], state, heard, address, host["askedFrom"] or ""
+    return host["name"], host["kind"], host["resourceGroup"], state, heard, address, host["askedFrom"] or ""

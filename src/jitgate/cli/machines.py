@@ -1,7 +1,8 @@
 """`jitgate enable`, `disable` and `machine`: what is protected."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
 import typer
 
@@ -61,14 +62,54 @@ def disable(
                 s.screen.say(f"{machine['name']} is {'still being released' if machine['ports'] else 'not protected'}.")
 
 
+class Standing(StrEnum):
+    """Whether machines have just-in-time access."""
+
+    CONFIGURED = "configured"
+    NOT_CONFIGURED = "notConfigured"
+    UNSUPPORTED = "unsupported"
+
+
+class Order(StrEnum):
+    """By what machines are sorted."""
+
+    NAME = "name"
+    EXPOSURE = "exposure"
+    ACCESS = "lastAccess"
+
+
 @app.command("ls")
-def list_machines(output: OutputOption = TABLE, data_dir: DataDirOption = None) -> None:
+def list_machines(
+    search: Annotated[str, typer.Argument(metavar="[TEXT]", help="In the name, an address or a tag.")] = "",
+    standing: Annotated[Standing | None, typer.Option(help="Whether they have just-in-time access.")] = None,
+    scope: Annotated[str | None, typer.Option(help="A subscription or resource group.", metavar="SCOPE")] = None,
+    connector: Annotated[str | None, typer.Option(help="The connector that found them.", metavar="CONNECTOR")] = None,
+    system: Annotated[str | None, typer.Option("--os", help="linux, windows or unknown.", metavar="SYSTEM")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="NAME or NAME=VALUE; several: all of them.", metavar="NAME=VALUE")
+    ] = None,
+    sort: Annotated[Order, typer.Option(help="The most exposed, or the latest accessed, come first.")] = Order.NAME,
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    most: Annotated[int | None, typer.Option("--limit", min=1, help="So many at most.", metavar="N")] = None,
+    output: OutputOption = TABLE,
+    data_dir: DataDirOption = None,
+) -> None:
     """List machines, and whether they are protected."""
+    sought: dict[str, Any] = {
+        "search": search,
+        "standing": standing,
+        "scope": scope,
+        "connector": connector,
+        "os": system,
+        "tag": tag,
+    }
+    asked = {name: value for name, value in sought.items() if value}
     with session(output, data_dir) as s:
-        found = list(s.server.pages("/machines"))
+        found = list(s.server.pages("/machines", most=most, **asked, order=sort, reverse=reverse))
         if not s.screen.data(found):
-            columns = ("MACHINE", "SYSTEM", "ADDRESS", "PROTECTED PORTS", "OPEN")
-            s.screen.table(columns, map(_row, found), empty="No machine is known. Is a host in jitgate.toml?")
+            columns = ("MACHINE", "SYSTEM", "ADDRESS", "PROTECTED PORTS", "OPEN", "LAST ACCESS")
+            empty = "No machine is like that." if asked else "No machine is known. Is a host in jitgate.toml?"
+            s.screen.table(columns, map(_row, found), empty=empty)
 
 
 @app.command("show")
@@ -118,7 +159,24 @@ def _ports(machine: Json) -> list[tuple[str, str]]:
 
 def _row(machine: Json) -> tuple[object, ...]:
     addresses = ", ".join(machine["addresses"][:2])
-    return (machine["name"], machine["os"], addresses, _protection(machine), machine["openGrants"] or "")
+    last = " ".join(filter(None, [local(machine["lastAccessTimeUtc"]), plain(machine["lastUser"])]))
+    return (machine["name"], machine["os"], addresses, _protection(machine), machine["openGrants"] or "", last)
+
+
+def reached(exposure: Json) -> str:
+    """Who gets to a port without a grant, and by which rules."""
+    who = {
+        "anyone": "anyone",
+        "specific": f"these addresses: {_some(exposure['sources'])}",
+        "internal": "who is inside the network",
+    }[exposure["reach"]]
+    note = f". {plain(exposure['note'])}" if exposure["note"] else ""
+    return f"open to {who} by {exposure['protocol']} ({_some(exposure['rules'])}){note}"
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - 5} more" if len(texts) > 5 else ""
+    return ", ".join(map(plain, texts[:5])) + more
 
 
 def _protection(machine: Json) -> str:
@@ -147,5 +205,6 @@ def _facts(machine: Json) -> list[tuple[str, object]]:
         ("published", ", ".join(machine["published"])),
         ("verified", local(machine["verifiedTimeUtc"])),
     ]
+    facts += [(f"port {each['port']}", reached(each)) for each in machine["exposure"] if not each["effectiveDeny"]]
     facts += [(f"port {name}", problem) for name, problem in _ports(machine) if problem]
     return [(name, value) for name, value in facts if value not in ("", None)]

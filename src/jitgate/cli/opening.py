@@ -70,8 +70,14 @@ def describe(grant: Json) -> str:
 
 
 def _waiting(grant: Json) -> str:
+    what = f"{plain(grant['machine'])} port {port(grant)}"
+    if grant["movedFrom"]:
+        what = f"the move of {what} to {sources(grant)}"
+        meanwhile = "it stays open for where it was until then, at most until its end"
+    else:
+        meanwhile = "nothing is open yet"
     return (
-        f"{plain(grant['machine'])} port {port(grant)} waits for approval; nothing is open yet. "
+        f"{what} waits for approval; {meanwhile}. "
         f"It waits until {local(grant['waitUntilUtc'])}. Follow it with `jitgate ls --mine`; withdraw it with "
         f"`jitgate withdraw {short(grant['request'])}`."
     )

@@ -13,7 +13,9 @@ jit = typer.Typer(
     help="Switch just-in-time access off and on, for a subscription or resource group.", no_args_is_help=True
 )
 
-ScopeOption = Annotated[str | None, typer.Option("--scope", help="A subscription; without it, this installation's.")]
+ScopeOption = Annotated[
+    str | None, typer.Option("--scope", help="A subscription; without it, this installation's.", metavar="SCOPE")
+]
 Scope = Annotated[
     str, typer.Argument(metavar="SCOPE", help="A resource group's name, or the id of a group or subscription.")
 ]
@@ -44,7 +46,7 @@ def set_plan(
 
 @app.command("cost")
 def cost(
-    machines: Annotated[int, typer.Option("--machines", min=0, help="How many machines.")],
+    machines: Annotated[int, typer.Option("--machines", min=0, help="How many machines.", metavar="N")],
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -76,7 +78,7 @@ def list_disabled(output: OutputOption = TABLE, data_dir: DataDirOption = None) 
 @jit.command("disable")
 def disable_jit(
     scope: Scope,
-    why: Annotated[str, typer.Option("--why", "-m", help="For the record.")] = "",
+    why: Annotated[str, typer.Option("--why", "-m", help="For the record.", metavar="TEXT")] = "",
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
 ) -> None:

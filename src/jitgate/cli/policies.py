@@ -5,12 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from jitgate.cli import completion, documents, words
-from jitgate.cli.documents import Change
-from jitgate.cli.exits import DIFFERENCE, Exit, NotThere, TimedOut, Usage
-from jitgate.cli.machines import check_protected
+from jitgate.cli import changes, completion, documents, words
+from jitgate.cli.changes import ForceOption, YesOption
+from jitgate.cli.exits import DIFFERENCE, Exit, NotThere, Usage
 from jitgate.cli.origin import ANYWHERE
-from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json, Server, path
 from jitgate.cli.session import TABLE, DataDirOption, OutputOption, Session, session
 from jitgate.cli.text import plain
@@ -20,10 +18,8 @@ from jitgate.core.desired import Protocol
 
 app = typer.Typer(help="Which ports are protected, and what may be asked for.", no_args_is_help=True)
 
-SETTLE_SECONDS = 30
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go ahead.")]
-ForceOption = Annotated[
-    bool, typer.Option("--force", help="Protect a port even if that cuts off an established connection.")
+FileOption = Annotated[
+    str, typer.Option("--file", "-f", help="A file of policies; - for standard input.", metavar="FILE")
 ]
 
 
@@ -49,10 +45,12 @@ def set_policy(
     ports: Annotated[list[str], typer.Argument(metavar="PORT...", help="22, 53/udp, ssh, rdp, winrm, winrms.")],
     longest: Annotated[str, typer.Option("--max", help="The longest access.", metavar="TIME")] = "3h",
     source: Annotated[
-        list[str] | None, typer.Option("--from", help="What may be asked for: a prefix, or any. May be repeated.")
+        list[str] | None,
+        typer.Option("--from", help="What may be asked for: a prefix, or any. May be repeated.", metavar="PREFIX"),
     ] = None,
     policy: Annotated[
-        str | None, typer.Option("--policy", help="In which policy; else the one that has it, or default.")
+        str | None,
+        typer.Option("--policy", help="In which policy; else the one that has it, or default.", metavar="POLICY"),
     ] = None,
     force: ForceOption = False,
     yes: YesOption = False,
@@ -65,7 +63,7 @@ def set_policy(
         shown = s.server.get(path("machines", machine))
         before = _home(s.server, shown, policy)
         after = _with(before["machines"], shown["id"], rules)
-        _apply(s, [(before["id"], {"machines": after})], yes=yes, force=force)
+        changes.apply(s, [(before["id"], {**documents.body(before), "machines": after})], yes=yes, force=force)
 
 
 @app.command("delete")
@@ -84,18 +82,23 @@ def delete_policy(
             _delete(s, found[0], yes=yes)
             return
         numbers = [words.needed_port(word) for word in ports or ()]
-        changes = [(each["id"], {"machines": _without(each["machines"], machine, numbers)}) for each in found]
-        _apply(s, changes, yes=yes, force=False)
+        wanted = [(each["id"], _body_without(each, machine, numbers)) for each in found]
+        changes.apply(s, wanted, yes=yes, force=False)
+
+
+@app.command("plan")
+def plan_policies(file: FileOption, output: OutputOption = TABLE, data_dir: DataDirOption = None) -> None:
+    """Show what applying a file would change, and change nothing; exit code 2 if anything would."""
+    with session(output, data_dir) as s:
+        plan = changes.plan(s, documents.read(file))
+        if not s.screen.data([change.as_json() for change in plan]) and not plan:
+            s.screen.say("Nothing to change.")
+        raise typer.Exit(DIFFERENCE if plan else Exit.OK)
 
 
 @app.command("apply")
 def apply_policies(
-    file: Annotated[
-        str, typer.Option("--file", "-f", help="A file of policies; - for standard input.", metavar="FILE")
-    ],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change, and nothing else; exit code 2 if anything would.")
-    ] = False,
+    file: FileOption,
     yes: YesOption = False,
     force: ForceOption = False,
     output: OutputOption = TABLE,
@@ -103,7 +106,7 @@ def apply_policies(
 ) -> None:
     """Make policies say what a file says, after showing the difference. Policies that are not in it stay."""
     with session(output, data_dir) as s:
-        _apply(s, documents.read(file), yes=yes, force=force, dry_run=dry_run)
+        changes.apply(s, documents.read(file), yes=yes, force=force)
 
 
 # --- parts of these ----------------------------------------------------------------------------------
@@ -165,6 +168,16 @@ def _with(machines: Sequence[Json], wanted: str, rules: Sequence[Json]) -> list[
     return [changed if each is found else each for each in machines] + ([] if found else [changed])
 
 
+def _body_without(policy: Json, machine: str, ports: Sequence[PortWord]) -> Json:
+    """What a policy says without a machine, or without some of its ports. Raises Usage."""
+    if machine.casefold() in {each.casefold() for each in policy["selected"]}:
+        raise Usage(
+            f"{policy['id']} takes {machine} in by what it is, and would again. Change what it selects: "
+            "`jitgate policy get`, `jitgate policy apply`."
+        )
+    return {**documents.body(policy), "machines": _without(policy["machines"], machine, ports)}
+
+
 def _without(machines: Sequence[Json], wanted: str, ports: Sequence[PortWord]) -> list[Json]:
     """The machines of a policy, without one of them, or without some of its ports."""
     kept = []
@@ -195,58 +208,9 @@ def _is(machine: Json, wanted: str) -> bool:
     return bool(machine["id"].casefold() == wanted.casefold())
 
 
-def _apply(s: Session, changes: Sequence[tuple[str, Json]], *, yes: bool, force: bool, dry_run: bool = False) -> None:
-    """Show what would change; go ahead if that is wanted; wait until the firewalls hold it."""
-    plan = [change for name, body in changes if (change := _compare(s.server, name, body)).lines]
-    for change in plan:
-        _show_change(s.screen, change)
-    if dry_run:
-        s.screen.data([change.as_json() for change in plan])
-        raise typer.Exit(DIFFERENCE if plan else Exit.OK)
-    if plan:
-        _go_ahead(s.screen, yes=yes)
-    _carry_out(s, plan, force=force)
-
-
-def _carry_out(s: Session, plan: Sequence[Change], *, force: bool) -> None:
-    kept = [
-        s.server.put(path("policies", change.policy), change.body, force=force or None, wait=SETTLE_SECONDS)
-        for change in plan
-    ]
-    if not s.screen.data(kept):
-        s.screen.say("\n".join(f"{policy['name']} is changed." for policy in kept) or "Nothing to change.")
-    late = [policy["name"] for policy in kept if not policy["settled"]]
-    if late:
-        raise TimedOut(f"Not every firewall of {', '.join(late)} has answered yet. `jitgate machine ls` shows when.")
-    named = {machine["id"].casefold() for policy in kept for machine in policy["machines"]}
-    check_protected([one for one in s.server.pages("/machines") if one["id"].casefold() in named and one["ports"]])
-
-
-def _compare(server: Server, policy: str, body: Json) -> Change:
-    """What making a policy say something would change."""
-    try:
-        before = server.get(path("policies", policy))
-    except NotThere:
-        before = None
-    return documents.compare(before, server.put(path("policies", policy), body, dryRun=True))
-
-
-def _show_change(screen: Screen, change: Change) -> None:
-    colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in change.lines:
-        screen.note(line, colours.get(line[:1], ""))
-    for machine in change.lost_machines:
-        screen.note(f"{machine} would lose this protection, and the grants that hang on it.", "bold red")
-
-
 def _delete(s: Session, policy: Json, *, yes: bool) -> None:
-    _show_change(s.screen, documents.compare(policy, {**policy, "machines": []}))
-    _go_ahead(s.screen, yes=yes)
+    changes.show(s.screen, documents.compare(policy, {**policy, "machines": [], "select": [], "selected": []}))
+    changes.go_ahead(s.screen, yes=yes)
     s.server.delete(path("policies", policy["id"]))
     if not s.screen.data({"id": policy["id"], "deleted": True}):
         s.screen.say(f"{policy['name']} is gone.")
-
-
-def _go_ahead(screen: Screen, *, yes: bool) -> None:
-    if not yes and not screen.confirm("Go ahead?"):
-        raise Usage("Nothing was changed. Say yes, or give --yes where nobody can be asked.")

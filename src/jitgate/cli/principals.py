@@ -8,6 +8,7 @@ from jitgate.cli import secrets
 from jitgate.cli.server import Json, path
 from jitgate.cli.session import TABLE, DataDirOption, OutputOption, session
 from jitgate.cli.text import local
+from jitgate.core import duration
 
 app = typer.Typer(help="People and programs.", no_args_is_help=True)
 app.add_typer(secrets.app, name="secret")
@@ -68,6 +69,26 @@ def enable_principal(name: NameArgument, output: OutputOption = TABLE, data_dir:
         found = s.server.post(path("principals", name, "enable"))
         if not s.screen.data(found):
             s.screen.say(f"{found['name']} is let in again.", "green")
+
+
+@app.command("link")
+def link_principal(
+    name: NameArgument,
+    life: Annotated[str, typer.Option("--for", help="How long it is good: 5m to 7d.", metavar="TIME")] = "24h",
+    output: OutputOption = TABLE,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print a link that signs a person in in a browser, once: a first way in without an identity provider."""
+    with session(output, data_dir) as s:
+        body = {"life": duration.parse_short(life, "--for").text}
+        made = s.server.post(path("principals", name, "sign-in-links"), body)
+        url = s.server.place.url + made["path"]
+        if not s.screen.data({"id": made["id"], "expiresTimeUtc": made["expiresTimeUtc"], "url": url}):
+            s.screen.note(
+                f"Good once, until {local(made['expiresTimeUtc'])}, for whoever opens it: hand it to nobody but "
+                f"{made['principal']}. It is shown this once. `jitgate token revoke {made['id']}` ends it."
+            )
+            s.screen.say(url)
 
 
 def state(account: Json) -> str:

@@ -18,14 +18,14 @@ def read(file: str) -> list[tuple[str, Json]]:
     try:
         document = yaml.safe_load(documents.text(file))
     except yaml.YAMLError as error:
-        raise Usage(f"{file} is not YAML: {error}") from None
+        raise Usage(f"{file} is not YAML: {error}. Write it as YAML.") from None
     roles = document.get("roles") if isinstance(document, dict) else None
     if not isinstance(roles, list) or not roles:
         raise Usage(f"{file} has no list of roles. It looks like this:\n{_EXAMPLE}")
     found = [_role(role, f"{file}: roles[{index}]") for index, role in enumerate(roles)]
     names = [name.casefold() for name, _ in found]
     if len(set(names)) < len(names):
-        raise Usage(f"{file} has a role twice.")
+        raise Usage(f"{file} has a role twice. Make one of the two.")
     return found
 
 
@@ -51,7 +51,9 @@ def _role(role: Any, field: str) -> tuple[str, Json]:
         raise Usage(f"{field} has no name. A role looks like this:\n{_EXAMPLE}")
     unknown = set(role) - {"name", *_FIELDS}
     if unknown:
-        raise Usage(f"{field} holds {', '.join(sorted(map(str, unknown)))}, which means nothing in a role.")
+        raise Usage(
+            f"{field} holds {', '.join(sorted(map(str, unknown)))}, which means nothing in a role. Take it out."
+        )
     return role["name"], {name: value for name, value in role.items() if name != "name"}
 
 

@@ -18,9 +18,11 @@ ScopeOption = Annotated[
     str | None,
     typer.Option(
         help="Where: /, or the id of a subscription, a resource group or a machine; or a machine's short name. "
-        "Without it: the subscription of the machines outside the clouds."
+        "Without it: the subscription of the machines outside the clouds.",
+        metavar="SCOPE",
     ),
 ]
+FileOption = Annotated[str, typer.Option("--file", "-f", help="A file of roles; - for standard input.", metavar="FILE")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go ahead.")]
 
 
@@ -45,22 +47,22 @@ def show_role(
             typer.echo(role_files.write([found]), nl=False)
 
 
+@app.command("plan")
+def plan_roles(file: FileOption, output: OutputOption = TABLE, data_dir: DataDirOption = None) -> None:
+    """Show what applying a file would change, and change nothing; exit code 2 if anything would."""
+    with session(output, data_dir) as s:
+        plan = _plan(s, file)
+        s.screen.data([{"name": name, **body} for name, body in plan.items()])
+        raise typer.Exit(DIFFERENCE if plan else Exit.OK)
+
+
 @app.command("apply")
 def apply_roles(
-    file: Annotated[str, typer.Option("--file", "-f", help="A file of roles; - for standard input.", metavar="FILE")],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change, and nothing else; exit code 2 if anything would.")
-    ] = False,
-    yes: YesOption = False,
-    output: OutputOption = TABLE,
-    data_dir: DataDirOption = None,
+    file: FileOption, yes: YesOption = False, output: OutputOption = TABLE, data_dir: DataDirOption = None
 ) -> None:
     """Define custom roles as a file says, after showing the difference. Roles that are not in it stay."""
     with session(output, data_dir) as s:
-        plan = {name: body for name, body in role_files.read(file) if _differs(s, name, body)}
-        if dry_run:
-            s.screen.data([{"name": name, **body} for name, body in plan.items()])
-            raise typer.Exit(DIFFERENCE if plan else Exit.OK)
+        plan = _plan(s, file)
         if plan and not yes and not s.screen.confirm("Go ahead?"):
             raise Usage("Nothing was changed. Say yes, or give --yes where nobody can be asked.")
         kept = [s.server.put(path("roles", name), body) for name, body in plan.items()]
@@ -80,7 +82,7 @@ def delete_role(role: RoleArgument, output: OutputOption = TABLE, data_dir: Data
 @app.command("create-least-privileged")
 def create_least_privileged(
     subscription: Annotated[str, typer.Option(help="Where the role can be assigned.", metavar="GUID")],
-    name: Annotated[str, typer.Option(help="What it is called.")] = role_definition.LEAST_PRIVILEGED,
+    name: Annotated[str, typer.Option(help="What it is called.", metavar="NAME")] = role_definition.LEAST_PRIVILEGED,
     for_api_only: Annotated[
         bool, typer.Option("--for-api-only", help="Sees neither machines nor networks; in Azure that is too little.")
     ] = False,
@@ -126,7 +128,7 @@ def assign_role(
     role: RoleArgument,
     to: Annotated[str, typer.Option("--to", help="A person, a program or a group.", metavar="NAME")],
     scope: ScopeOption = None,
-    description: Annotated[str, typer.Option(help="What for.")] = "",
+    description: Annotated[str, typer.Option(help="What for.", metavar="TEXT")] = "",
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -167,6 +169,11 @@ def _known(server: Server, name: str, scope: str) -> Json:
         return server.get(path("roles", name), scope=scope)
     except NotThere:
         return None
+
+
+def _plan(s: Session, file: str) -> dict[str, Json]:
+    """The roles of a file that would change, by name, after showing how."""
+    return {name: body for name, body in role_files.read(file) if _differs(s, name, body)}
 
 
 def _differs(s: Session, name: str, body: Json) -> bool:

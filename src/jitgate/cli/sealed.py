@@ -10,7 +10,7 @@ from typing import BinaryIO
 from jitgate.cli.exits import Failure, NotThere, Usage
 from jitgate.cli.place import data_directories
 from jitgate.cli.server import Json
-from jitgate.core.record import PURPOSE
+from jitgate.core.record_trust import Trust
 from jitgate.core.verification import LONGEST_LINE, Finding, Verifier, read_sealed_head
 from jitgate.trust import signatures
 from jitgate.trust.record_key import PUBLIC_FILE
@@ -45,9 +45,8 @@ def verify(
 
     known = {number: digest for one in kept for number, digest in _heads_in(one, keys)}
     with _opened(file) as lines:
-        verifier = Verifier(
-            lambda key, body, by: _is_signed(keys, key, body, by), known, part=part, check_proof=is_signed_by_host
-        )
+        trust = Trust(keys, signatures.is_signed)
+        verifier = Verifier(trust, known, part=part, check_proof=is_signed_by_host)
         return verifier.verify(_lines(lines))
 
 
@@ -88,15 +87,11 @@ def as_json(finding: Finding) -> Json:
 def check_sound(finding: Finding) -> None:
     """Raises Failure unless all is well."""
     if not finding.is_sound:
-        raise Failure("The file is not what was sealed, or not all of it.")
+        raise Failure("The file is not what was sealed, or not all of it. Keep it, and ask for another export.")
 
 
 def _where(line: int) -> str:
     return f"line {line}" if line else "at the end"
-
-
-def _is_signed(keys: frozenset[str], key: str, body: bytes, signature: str) -> bool:
-    return key in keys and signatures.is_signed(key, PURPOSE, body, signature)
 
 
 def _own_key(data_dir: Path | None) -> Path:
@@ -112,15 +107,18 @@ def _keys_in(file: Path) -> list[str]:
     except OSError as error:
         raise NotThere(f"{file} cannot be read: {error.strerror}.") from None
     except ValueError as error:
-        raise Usage(f"{file} holds something that is not a public key ({error}).") from None
+        raise Usage(
+            f"{file} holds something that is not a public key ({error}). Give the server's {PUBLIC_FILE}."
+        ) from None
 
 
 def _heads_in(file: Path, keys: frozenset[str]) -> Iterator[tuple[int, str]]:
+    trust = Trust(keys, signatures.is_signed)
     with _opened(str(file)) as lines:
         for number, line in enumerate(_lines(lines), 1):
             found = read_sealed_head(line)
-            if found is None or not _is_signed(keys, found[0].key, found[0].body, found[1]):
-                raise Usage(f"{file}, line {number}, is not a head that is signed by a key that you trust.")
+            if found is None or not trust.admits(*found):
+                raise Usage(f"{file}, line {number}, is no head signed by a key that you trust. Check --key.")
             yield found[0].number, found[0].digest
 
 

@@ -18,7 +18,7 @@ PrincipalArgument = Annotated[str, typer.Argument(metavar="PRINCIPAL", help="The
 @app.command("create")
 def create_secret(
     principal: PrincipalArgument,
-    name: Annotated[str, typer.Option(help="What it is for.")] = "client secret",
+    name: Annotated[str, typer.Option(help="What it is for.", metavar="NAME")] = "client secret",
     life: LifeOption = "90d",
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,

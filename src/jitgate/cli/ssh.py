@@ -27,7 +27,7 @@ def ssh(
     host: Annotated[
         str, typer.Argument(metavar="[USER@]MACHINE", help="The machine.", autocompletion=completion.machines)
     ],
-    port: Annotated[str, typer.Option("--port", help="The machine's SSH port.")] = "ssh",
+    port: Annotated[str, typer.Option("--port", help="The machine's SSH port.", metavar="PORT")] = "ssh",
     length: ForOption = None,
     until: UntilOption = None,
     source: FromOption = None,

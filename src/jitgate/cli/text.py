@@ -46,6 +46,11 @@ def left(text: str | None) -> str:
     return duration.describe(length - length % step)
 
 
+def span(iso: str) -> str:
+    """A length from the server, as people say it: ``3 h``."""
+    return duration.describe(duration.parse(iso, "duration").length)
+
+
 def port(item: Any) -> str:
     """A grant's port: ``22/tcp``; ``22`` for both protocols."""
     return port_name(item["port"], item["protocol"])

@@ -22,9 +22,10 @@ def create_token(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for.")],
     life: LifeOption = "90d",
     action: Annotated[
-        list[str] | None, typer.Option(help="Good for these actions only, such as */read. May be repeated.")
+        list[str] | None,
+        typer.Option(help="Good for these actions only, such as */read. May be repeated.", metavar="ACTION"),
     ] = None,
-    scope: Annotated[str, typer.Option(help="Good at and below this id only.")] = "/",
+    scope: Annotated[str, typer.Option(help="Good at and below this id only.", metavar="SCOPE")] = "/",
     output: OutputOption = TABLE,
     data_dir: DataDirOption = None,
 ) -> None:

@@ -13,7 +13,7 @@ from jitgate.cli.origin import FromOption, find_origin
 from jitgate.cli.screen import Screen
 from jitgate.cli.server import Json
 from jitgate.cli.session import TABLE, DataDirOption, OutputOption, session
-from jitgate.cli.text import local, plain, port, sources
+from jitgate.cli.text import local, plain, port, sources, span
 from jitgate.cli.words import ForOption, UntilOption
 
 _EXITS = {"allowed": Exit.OK, "needsApproval": Exit.WAITING, "denied": Exit.REFUSED}
@@ -58,7 +58,9 @@ def _show(screen: Screen, decision: Json) -> None:
     for terms in decision["terms"]:
         screen.say(f"  {plain(terms['machine'])} port {port(terms)} for {sources(terms)}, {_length(terms)}")
         screen.say(f"    by policy {plain(terms['policy'].rpartition('/')[2])}")
+        if terms["sessionNote"]:
+            screen.say(f"    sessions shall end with it, and cannot here: {plain(terms['sessionNote'])}", "yellow")
 
 
 def _length(terms: Json) -> str:
-    return f"for {terms['duration']}" if terms["duration"] else f"until {local(terms['endTimeUtc'])}"
+    return f"for {span(terms['duration'])}" if terms["duration"] else f"until {local(terms['endTimeUtc'])}"

@@ -1,112 +1,97 @@
 """``[[gateway]]`` in ``jitgate.toml``: TCP gateways, and the machines behind them."""
 
-import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from jitgate.config.table import Table, read_addresses, read_one_address, read_tags, read_text, read_whole
+from jitgate.config.schema import required, sections, setting
+from jitgate.config.values import (
+    read_address,
+    read_addresses,
+    read_name,
+    read_os,
+    read_place,
+    read_ports,
+    read_tags,
+    whole,
+)
 from jitgate.core.errors import Invalid
 from jitgate.core.machine import OperatingSystem
-from jitgate.core.resource_id import check_name, key
+from jitgate.core.resource_id import key
 
-_MOST = 1 << 16
-_LABEL = "[0-9A-Za-z]([0-9A-Za-z-]*[0-9A-Za-z])?"
-_HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
-_PORTS = re.compile(r"([0-9]{4,5})-([0-9]{4,5})")
+_connections = whole(1, 1 << 16)
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayMachine:
     """A machine that cannot run an agent. `address`: where the gateway finds it."""
 
-    name: str
-    address: str
-    os: OperatingSystem = OperatingSystem.UNKNOWN
-    tags: Mapping[str, str] = field(default_factory=dict)
+    name: str = required(
+        read_name, "The machine's name in jitgate. Each name once, in any letter case.", example='"win-1"'
+    )
+    address: str = required(read_address, "The IP address where the gateway finds it.", example='"10.0.0.5"')
+    os: OperatingSystem = setting(
+        read_os,
+        '`"windows"`, `"linux"` or `"unknown"`: `jitgate enable` protects port 3389 on Windows, else 22.',
+        default='"unknown"',
+    )
+    tags: Mapping[str, str] = setting(
+        read_tags, 'Names and values that guardrails can select by: `{ team = "erp" }`.', default="{}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A TCP gateway on the machine that jitgate runs on.
+    """A TCP gateway on the machine that jitgate runs on. `ports`: the first and the last mapped port."""
 
-    `address`          where people connect to: an IP address, or a name
-    `listen`           the addresses that it listens on; empty: all
-    `ports`            the first and the last mapped port
-    `probe_from`       addresses of this machine that the machines behind it must not admit
-    `most_connections` at once, and `most_per_source` of them from one address
-    """
-
-    name: str
-    address: str
-    machines: tuple[GatewayMachine, ...]
-    listen: tuple[str, ...] = ()
-    ports: tuple[int, int] = (40000, 40999)
-    probe_from: tuple[str, ...] = ()
-    most_connections: int = 4096
-    most_per_source: int = 256
-
-
-def read_gateway(table: Table) -> Gateway:
-    """One gateway with its machines. Raises Invalid."""
-    found = Gateway(
-        name=table.require("name", lambda value, path: check_name(read_text(value, path), path)),
-        address=table.require("address", _read_address),
-        listen=table.take("listen", (), read_addresses),
-        ports=table.take("ports", (40000, 40999), _read_ports),
-        probe_from=table.take("probe_from", (), read_addresses),
-        most_connections=table.take("most_connections", 4096, lambda value, path: read_whole(value, path, 1, _MOST)),
-        most_per_source=table.take("most_per_source", 256, lambda value, path: read_whole(value, path, 1, _MOST)),
-        machines=tuple(map(_read_machine, table.tables("machine"))),
+    name: str = required(read_name, "The gateway's name. Each name once.", example='"edge"')
+    address: str = required(
+        read_place,
+        "Where people connect to: an address or a name that leads to this machine.",
+        example='"203.0.113.5"',
     )
-    if not found.machines:
-        raise Invalid(table.name("machine"), "there is no machine behind this gateway", allowed="[[gateway.machine]]")
-    table.finish()
-    return found
+    listen: tuple[str, ...] = setting(
+        read_addresses,
+        "Addresses of this machine to listen on. Empty: all, IPv4 and IPv6.",
+        "While nobody has a grant nothing listens.",
+        default="[]",
+    )
+    ports: tuple[int, int] = setting(
+        read_ports,
+        "The first and the last mapped port, above 1023: one for each protected port.",
+        "A protected port keeps its mapped port for ever; one is used again only when all are given.",
+        default='"40000-40999"',
+    )
+    probe_from: tuple[str, ...] = setting(
+        read_addresses,
+        "Addresses of this machine that the machines behind must not admit, to prove that they admit the gateway only.",
+        "Empty: nothing is proven, and their ports count as exposed.",
+        default="[]",
+    )
+    most_connections: int = setting(
+        _connections,
+        "How many connections there may be at once, 1 to 65536.",
+        "Where the process may have fewer file descriptors, that is the limit: two for each connection.",
+        default="4096",
+    )
+    most_per_source: int = setting(_connections, "How many of them from one address.", default="256")
+    machines: tuple[GatewayMachine, ...] = sections(
+        GatewayMachine,
+        "machine",
+        "The machines behind the gateway above it. Their names share one list with the hosts'.",
+    )
+
+    def check(self, name: Callable[[str], str]) -> None:
+        """A gateway leads somewhere. Raises Invalid."""
+        if not self.machines:
+            allowed = "[[gateway.machine]]"
+            raise Invalid(name("machine"), "there is no machine behind this gateway", allowed=allowed)
 
 
 def check_gateways(gateways: Sequence[Gateway], hosts: Collection[str]) -> None:
     """A machine has one firewall or gateway in front of it, so names are unique, also among `hosts`. Raises Invalid."""
     names = {key(host): "a host" for host in hosts}
-    known: dict[str, int] = {}
     for index, gateway in enumerate(gateways):
-        earlier = known.setdefault(key(gateway.name), index)
-        if earlier != index:
-            what = f"{gateway.name!r} is already gateway[{earlier}]"
-            raise Invalid(f"gateway[{index}].name", what, allowed="each name once")
         for number, machine in enumerate(gateway.machines):
             path = f"gateway[{index}].machine[{number}]"
             if (used := names.setdefault(key(machine.name), path)) != path:
                 raise Invalid(f"{path}.name", f"{machine.name!r} is already {used}", allowed="each name once")
-
-
-def _read_machine(table: Table) -> GatewayMachine:
-    found = GatewayMachine(
-        name=table.require("name", lambda value, path: check_name(read_text(value, path), path)),
-        address=table.require("address", read_one_address),
-        os=table.take("os", OperatingSystem.UNKNOWN, _read_os),
-        tags=table.take("tags", {}, read_tags),
-    )
-    table.finish()
-    return found
-
-
-def _read_address(value: Any, path: str) -> str:
-    """An address, or a name that has one."""
-    name = read_text(value, path)
-    return name if _HOST_NAME.fullmatch(name) else read_one_address(name, path)
-
-
-def _read_ports(value: Any, path: str) -> tuple[int, int]:
-    found = _PORTS.fullmatch(read_text(value, path))
-    first, last = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not 1024 <= first <= last <= 65535:
-        raise Invalid(path, f"{value!r:.60} is not accepted", allowed='"40000-40999": first and last, above 1023')
-    return first, last
-
-
-def _read_os(value: Any, path: str) -> OperatingSystem:
-    try:
-        return OperatingSystem(value)
-    except ValueError:
-        raise Invalid(path, f"{value!r:.60} is not accepted", allowed='"windows", "linux" or "unknown"') from None

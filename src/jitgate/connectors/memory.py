@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from jitgate.clock import Clock
 from jitgate.connectors.base import (
@@ -23,6 +24,7 @@ from jitgate.connectors.base import (
     Report,
 )
 from jitgate.connectors.steps import steps
+from jitgate.core.alteration import Alteration
 from jitgate.core.desired import AccessKey, Desired, PortKey, Protection, SessionEnd
 from jitgate.core.machine import Machine
 from jitgate.core.prefixes import Prefix, covers, of_address
@@ -57,6 +59,29 @@ class Firewall:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """A rule that others made: it lets a source reach a range of ports behind all firewalls that share it."""
+
+    name: str
+    first: int
+    last: int
+    source: Prefix
+    scopes: Sequence[str]
+
+    def covers(self, port: int) -> bool:
+        return self.first <= port <= self.last
+
+    def without(self, port: PortKey) -> Alteration:
+        """What has to be done to it, so that it leaves a port alone."""
+        what = f"rule {self.name}, {self.first}-{self.last} from {self.source}: without {port}"
+        return Alteration(f"{self.name}|{port}", what, self.encode(), (str(port),), tuple(self.scopes))
+
+    def encode(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"name": self.name, "ports": [self.first, self.last], "source": self.source, "scopes": list(self.scopes)}
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """What happens to one call of `apply`. `after`: it is carried out first, and only the answer is lost."""
 
@@ -69,6 +94,7 @@ class MemoryConnector:
     """Machines and firewalls in memory."""
 
     capabilities = Capabilities(ends_sessions=True, own_deadline=True)
+    whole_ports = False
 
     def __init__(self, clock: Clock, machines: Iterable[Machine] = (), name: str = "memory") -> None:
         self.name = name
@@ -78,15 +104,17 @@ class MemoryConnector:
         self._firewalls: dict[str, Firewall] = {}
         self._faults: deque[Fault] = deque()
         self._refusals: dict[AccessKey, str] = {}
+        self._foreign: dict[str, Foreign] = {}
+        self._altered: set[str] = set()
 
     async def discover(self) -> Sequence[Machine]:
         """The machines it was given."""
         return tuple(self.machines)
 
-    def plan(self, desired: Desired, memory: Memory) -> Plan:
+    async def plan(self, desired: Desired, memory: Memory) -> Plan:
         """What it takes to make `desired` stand."""
         del memory  # Nothing needs to be told again.
-        return Plan(desired, steps(desired))
+        return Plan(desired, steps(desired), self._in_the_way(desired) if desired.complete else ())
 
     async def apply(self, plan: Plan) -> Outcome:
         """Make it stand. Raises ConnectorError where a fault was ordered, GenerationBehind for an old plan."""
@@ -95,7 +123,7 @@ class MemoryConnector:
             raise fault.error
         if fault.delay is not None:
             return Pending(self._clock.wall() + fault.delay)
-        report = self._carry_out(plan.desired)
+        report = self._carry_out(plan)
         if fault.error is not None:
             raise fault.error
         return Done(report)
@@ -120,6 +148,16 @@ class MemoryConnector:
         if not reason:
             del self._refusals[key]
 
+    def add_foreign(self, name: str, first: int, last: int, source: Prefix, *scopes: str) -> None:
+        """Somebody else makes a rule, or makes it again, that counts for several firewalls."""
+        self._foreign[name] = Foreign(name, first, last, source, scopes)
+        self._altered -= {key for key in self._altered if key.partition("|")[0] == name}
+
+    def remove_foreign(self, name: str) -> None:
+        """Somebody else takes their rule away."""
+        del self._foreign[name]
+        self._altered -= {key for key in self._altered if key.partition("|")[0] == name}
+
     def flush(self, scope: str) -> None:
         """Take everything away, as a stranger's hand would. The next complete `apply` repairs it and says so."""
         firewall = self._firewall(scope)
@@ -139,7 +177,17 @@ class MemoryConnector:
         if target not in self._firewall(scope).protected:
             return True
         address = of_address(source)
+        if any(covers(rule.source, address) for rule in self.foreign(scope, target)):
+            return True
         return any(key.target == target and covers(key.prefix, address) for key in self.standing(scope))
+
+    def foreign(self, scope: str, target: PortKey) -> list[Foreign]:
+        """The rules of others that let a port be reached now."""
+        return [
+            rule
+            for rule in self._foreign.values()
+            if scope in rule.scopes and rule.covers(target.port) and f"{rule.name}|{target}" not in self._altered
+        ]
 
     def connect(self, scope: str, target: PortKey, source: str) -> Session | None:
         """A new connection, or None where it does not get through."""
@@ -161,7 +209,13 @@ class MemoryConnector:
     def _firewall(self, scope: str) -> Firewall:
         return self._firewalls.setdefault(scope, Firewall())
 
-    def _carry_out(self, desired: Desired) -> Report:
+    def _in_the_way(self, desired: Desired) -> list[Alteration]:
+        """What others made that lets a protected port be reached, or would if it were not altered."""
+        rules = [rule for rule in self._foreign.values() if desired.scope in rule.scopes]
+        return [rule.without(port) for rule in rules for port in desired.protected if rule.covers(port.port)]
+
+    def _carry_out(self, plan: Plan) -> Report:
+        desired = plan.desired
         firewall = self._firewall(desired.scope)
         if desired.generation < firewall.generation:
             raise GenerationBehind(firewall.generation)
@@ -170,7 +224,9 @@ class MemoryConnector:
         _protect(firewall, desired)
         self._open_and_shut(firewall, desired)
         self._cut(firewall, desired)
-        return self._report(firewall, desired)
+        self._altered |= {each.key for each in plan.alterations}
+        self._altered -= {each.key for each in plan.restorations}
+        return self._report(firewall, plan)
 
     def _open_and_shut(self, firewall: Firewall, desired: Desired) -> None:
         now = self._clock.elapsed()
@@ -204,9 +260,11 @@ class MemoryConnector:
                 session.cut = True
         firewall.sessions = [session for session in firewall.sessions if not session.cut]
 
-    def _report(self, firewall: Firewall, desired: Desired) -> Report:
+    def _report(self, firewall: Firewall, plan: Plan) -> Report:
+        desired = plan.desired
         standing = self.standing(desired.scope)
         asked = standing if desired.complete else {key: standing[key] for key in desired.access if key in standing}
+        ports = firewall.protected if desired.complete else desired.protected
         repaired: Sequence[str] = ()
         if desired.complete:
             repaired, firewall.damage = firewall.damage, []
@@ -215,12 +273,18 @@ class MemoryConnector:
             generation=firewall.generation,
             standing=dict(asked),
             shut=frozenset(key for key in desired.access if key not in standing),
-            protected=dict.fromkeys(firewall.protected if desired.complete else desired.protected, ""),
+            protected={port: self._problem(desired.scope, port) for port in ports},
             capabilities=self.capabilities,
             refused={key: why for key, why in self._refusals.items() if desired.access.get(key) is not None},
             repaired=repaired,
+            altered=frozenset(each.key for each in plan.alterations),
+            restored=frozenset(each.key for each in plan.restorations),
             complete=desired.complete,
         )
+
+    def _problem(self, scope: str, port: PortKey) -> str:
+        names = [rule.name for rule in self.foreign(scope, port)]
+        return f"rules of others let it be reached: {', '.join(names)}" if names else ""
 
 
 def _protect(firewall: Firewall, desired: Desired) -> None:

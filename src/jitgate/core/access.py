@@ -29,7 +29,7 @@ MOST_GRANTS = 500
 
 
 class State(StrEnum):
-    """Where a grant is in its life. NEW is before its first moment and is never stored as its state."""
+    """Where a grant is in its life. `new` is before its first moment and is never stored as its state."""
 
     NEW = "new"
     PENDING = "pending"
@@ -139,6 +139,7 @@ class Ask:
 
     `caller`  the address that the call came from, as a prefix; None where it cannot be told
     `start`   when access shall begin (UTC); None: now
+    `moved_from`  the grant (by uid) whose place this takes, for another source
     `break_glass`  open at once, without approval and outside of windows: for emergencies, and reviewed afterwards
     """
 
@@ -147,6 +148,7 @@ class Ask:
     caller: Prefix | None = None
     start: datetime | None = None
     break_glass: bool = False
+    moved_from: str | None = None
 
     def ports(self) -> Iterator[tuple[MachineAsk, PortAsk]]:
         """Every port that is asked for, with the machine that it is on."""
@@ -181,6 +183,7 @@ class Grant:
     `changed`   what is asked for is not yet known to stand
     `revision`  rises with every change; who writes back must have seen the latest
     `successor` the grant of a newer request that takes this one's place
+    `moved_from` the grant that this one moves to another source; it takes that one's place
     """
 
     uid: str
@@ -205,6 +208,7 @@ class Grant:
     successor: str | None = None
     changed: bool = False
     revision: int = 0
+    moved_from: str | None = None
 
     def keys(self) -> Iterator[AccessKey]:
         """The keys that this grant asks for while it is live."""

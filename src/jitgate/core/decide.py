@@ -90,6 +90,11 @@ def decide(
     return Denied(tuple(dict.fromkeys(reasons))) if reasons else _granted(questions)
 
 
+def nothing_to_move(grant: str) -> Denied:
+    """The refusal of a move whose grant (by uid) was closed while the move waited."""
+    return Denied((Reason("GrantIsOver", "", f"grant {grant[:8]}, which it would move, is over", "a new request"),))
+
+
 def unless_nobody_can_agree(decision: Decision, others: Sequence[Principal]) -> Decision:
     """The same, or a refusal where not enough of `others`, who do not ask themselves, could ever approve."""
     lacking = approval.unanswerable(decision.needs, others) if isinstance(decision, NeedsApproval) else None
@@ -100,8 +105,8 @@ def unless_nobody_can_agree(decision: Decision, others: Sequence[Principal]) -> 
             Reason(
                 "NoApprover",
                 "virtualMachines",
-                f"guardrail {lacking.need.guardrail} asks for approval of {lacking.need.machine.name}, and for step "
-                f"{lacking.number} {lacking.approvals} more approver(s) would have to exist",
+                f"guardrail {lacking.need.guardrail} asks for approval of {lacking.need.machine.name}, and nobody can "
+                f"give it: step {lacking.number} takes {lacking.approvals} more than there are",
                 "approvers who hold the right to approve, and are not you",
             ),
         )

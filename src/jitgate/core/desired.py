@@ -4,17 +4,18 @@ Grants are unioned, never added and removed one by one. The truth about a key is
 live grants that name it, so overlap, extension and early close of one of two need no case of their own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from jitgate.core.alteration import Alteration
 from jitgate.core.prefixes import Prefix
 
 
 class Protocol(StrEnum):
-    """A port's protocol in the contract's spelling. ANY stands for TCP and UDP."""
+    """A port's protocol in the contract's spelling. `*` stands for TCP and UDP."""
 
     TCP = "TCP"
     UDP = "UDP"
@@ -68,10 +69,13 @@ class Protection:
     """How a protected port is held shut.
 
     `force`: protect it even if that cuts off an established connection that nothing covers.
+    `enforce`: a guardrail demands that it is shut, also where a rule that others made for this machine alone lets it be
+    reached.
     """
 
     session: SessionEnd = SessionEnd.KEEP
     force: bool = False
+    enforce: bool = False
 
 
 class Want(NamedTuple):
@@ -94,6 +98,7 @@ class Desired:
     `complete`    the whole truth of the scope: every key that is not listed must be shut, and every
                   machine that is not listed is unprotected. Otherwise the truth of the listed keys and
                   machines only.
+    `altered`     what its connector has changed of what others made, or may have, with consent; only where `complete`
     """
 
     scope: str
@@ -104,6 +109,7 @@ class Desired:
     access: Mapping[AccessKey, datetime | None]
     cut: Mapping[AccessKey, datetime] = field(default_factory=dict)
     complete: bool = False
+    altered: Sequence[Alteration] = ()
 
 
 def union(keys: Iterable[AccessKey], wants: Iterable[Want], now: datetime) -> dict[AccessKey, datetime | None]:

@@ -87,6 +87,10 @@ class Forbidden(JitgateError):
 
     code = "AuthorizationFailed"
 
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+
 
 class NotFound(JitgateError):
     """There is no such thing."""

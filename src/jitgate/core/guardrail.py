@@ -5,8 +5,8 @@ several cover a port, the strictest holds, whichever policy grants; so no write 
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -18,8 +18,7 @@ from jitgate.core.errors import Invalid
 from jitgate.core.machine import Machine
 from jitgate.core.policy import MOST_SOURCES
 from jitgate.core.prefixes import Prefix, all_covered
-from jitgate.core.resource_id import covers as scope_covers
-from jitgate.core.resource_id import key
+from jitgate.core.selector import Selector
 from jitgate.core.windows import MOST_WINDOWS, Window
 
 LONGEST_PATTERN = 200
@@ -28,29 +27,10 @@ DEFAULT_APPROVAL_WAIT = timedelta(hours=24)
 
 
 class Enforcement(StrEnum):
-    """OBSERVE decides and records, and leaves the firewall alone; ENFORCE shuts and opens."""
+    """`observe` decides and records, and leaves the firewall alone; `enforce` shuts and opens."""
 
     OBSERVE = "observe"
     ENFORCE = "enforce"
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """Which machines and ports: everything below `scope`, with all of `tags`; all ports if `ports` is empty.
-
-    Names of tags are compared without case, as Azure does; their values are not.
-    """
-
-    scope: str = "/"
-    tags: Mapping[str, str] = field(default_factory=dict)
-    ports: frozenset[int] = frozenset()
-
-    def covers(self, machine: Machine, port: int) -> bool:
-        return (
-            scope_covers(self.scope, machine.id)
-            and (not self.ports or port in self.ports)
-            and _folded(self.tags) <= _folded(machine.tags)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +78,8 @@ class Strictest:
 
     `source_sets`: a request must stay inside each of them. `reason_patterns`: it must match each.
     `approvals`: at least so many. `asked_steps`: those that ask for approvals, by name, each with its steps.
-    `window_sets`: access must be within a window of each.
+    `window_sets`: access must be within a window of each. `demands_enforcement`: one of them says so; it is not just
+    that none says otherwise.
     """
 
     approvals: int = 0
@@ -110,6 +91,7 @@ class Strictest:
     max_duration: timedelta | None = None
     approval_wait: timedelta | None = None
     enforcement: Enforcement = Enforcement.ENFORCE
+    demands_enforcement: bool = False
     asked_steps: tuple[tuple[str, tuple[Step, ...]], ...] = ()
     window_sets: tuple[tuple[Window, ...], ...] = ()
 
@@ -129,7 +111,11 @@ def strictest(guardrails: Iterable[Guardrail], machine: Machine, port: int) -> S
         held = _tighten(held, guardrail)
     said = {g.limits.enforcement for g in covering} - {None}
     observed = said == {Enforcement.OBSERVE}
-    return replace(held, enforcement=Enforcement.OBSERVE if observed else Enforcement.ENFORCE)
+    return replace(
+        held,
+        enforcement=Enforcement.OBSERVE if observed else Enforcement.ENFORCE,
+        demands_enforcement=Enforcement.ENFORCE in said,
+    )
 
 
 def is_looser(new: Guardrail | None, old: Guardrail | None) -> bool:
@@ -221,10 +207,6 @@ def _longer(new: timedelta | None, old: timedelta | None) -> bool:
 def _waits_longer(new: timedelta | None, old: timedelta | None) -> bool:
     """Whether requests may wait longer: where nobody says how long, that is the default."""
     return _longer(new, old) or (old is None and new is not None and new > DEFAULT_APPROVAL_WAIT)
-
-
-def _folded(tags: Mapping[str, str]) -> set[tuple[str, str]]:
-    return {(key(name), value) for name, value in tags.items()}
 
 
 @lru_cache(maxsize=256)

@@ -5,13 +5,24 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from jitgate.core.exposure import Exposure
 from jitgate.core.resource_id import key
 
 FLEET = "fleet"
 """The connector of all hosts elsewhere that have joined."""
 
+SESSIONS_GO_ON = "sessionsGoOn"
+"""The fact of a machine whose firewall cannot end established sessions: what becomes of them, for people."""
+
 SILENT_AFTER = timedelta(seconds=60)
 """A host elsewhere that has not been heard for longer is silent: what its ports do now is not known."""
+
+
+class Joins(StrEnum):
+    """What joins from elsewhere: a host that holds its own firewall, or a gateway in front of machines."""
+
+    HOST = "host"
+    GATEWAY = "gateway"
 
 
 class OperatingSystem(StrEnum):
@@ -27,7 +38,7 @@ DEFAULT_PORTS: Mapping[OperatingSystem, int] = {
     OperatingSystem.WINDOWS: 3389,
     OperatingSystem.UNKNOWN: 22,
 }
-"""The port that "enable with the defaults" protects (article: a VM's own Configuration page)."""
+"""The port that "enable with the defaults" protects (article: a machine's own Configuration page)."""
 
 MANAGEMENT_PORTS: Mapping[int, str] = {22: "SSH", 3389: "RDP", 5985: "WinRM", 5986: "WinRM (TLS)"}
 """The ports that are recommended for protection, with the service that people know them by."""
@@ -44,6 +55,7 @@ class Machine:
     `unsupported`  "" or why it cannot have just-in-time access
     `facts`        what else the connector found out; JSON, for people
     `uncovered`    "" or the plan that it is under, which has no just-in-time access
+    `exposure`     who reaches its ports without a grant
     """
 
     uuid: str
@@ -59,11 +71,17 @@ class Machine:
     unsupported: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
     uncovered: str = ""
+    exposure: Sequence[Exposure] = ()
 
     @property
     def key(self) -> str:
         """What the machine's id is compared by."""
         return key(self.id)
+
+    @property
+    def sessions_go_on(self) -> str:
+        """What becomes of established sessions here when access ends, where they cannot be cut; else ""."""
+        return str(self.facts.get(SESSIONS_GO_ON, ""))
 
     @property
     def is_tcp_only(self) -> bool:

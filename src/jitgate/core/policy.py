@@ -4,15 +4,17 @@ The shape is the published contract's (``Microsoft.Security/locations/jitNetwork
 policy keeps every text as it was written, so that a client reads back what it put.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from jitgate.core.desired import PortKey, Protocol
 from jitgate.core.duration import Duration, describe
 from jitgate.core.errors import Invalid
+from jitgate.core.machine import Machine, OperatingSystem
 from jitgate.core.prefixes import Prefix
-from jitgate.core.resource_id import MachineId, PolicyId
+from jitgate.core.resource_id import MachineId, PolicyId, parse_machine_id
+from jitgate.core.selector import Selector
 
 SHORTEST_ACCESS = timedelta(minutes=5)
 LONGEST_ACCESS = timedelta(days=1)
@@ -20,6 +22,7 @@ LOWEST_PORT, HIGHEST_PORT = 1, 65535
 MOST_MACHINES = 2000
 MOST_PORTS = 200
 MOST_SOURCES = 256
+MOST_SELECTIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,12 @@ class PortRule:
 
 @dataclass(frozen=True, slots=True)
 class MachinePolicy:
-    """The protected ports of one machine."""
+    """The protected ports of one machine. `selected`: nobody named it, a selection of the policy has taken it in."""
 
     id: MachineId
     ports: tuple[PortRule, ...]
     public_ip_address: str | None = None
+    selected: bool = field(default=False, compare=False)
 
     def rules(self, number: int, protocol: Protocol | None = None) -> tuple[PortRule, ...]:
         """The rules for a port number; with a protocol, those that allow it."""
@@ -61,16 +65,54 @@ class MachinePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """Machines that a policy takes in by itself, also those that appear later.
+
+    `ports`  what is protected on each of them
+    `os`     None: whatever runs on them
+    """
+
+    selector: Selector
+    ports: tuple[PortRule, ...]
+    os: OperatingSystem | None = None
+
+    def takes(self, machine: Machine) -> bool:
+        """Whether a machine is meant. One that cannot have just-in-time access is not."""
+        can_be = not machine.unsupported and not machine.uncovered
+        return can_be and self.os in (None, machine.os) and self.selector.selects(machine)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """A JIT policy as it stands."""
+    """A JIT policy as it stands. `machines`: those that were named, and those that `selections` have taken in."""
 
     id: PolicyId
     machines: tuple[MachinePolicy, ...]
     kind: str = "Basic"
+    selections: tuple[Selection, ...] = ()
+    _parts: Mapping[str, MachinePolicy] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Whoever asks for a thousand machines looks for a thousand parts, several times each.
+        object.__setattr__(self, "_parts", {part.id.key: part for part in reversed(self.machines)})
+
+    @property
+    def named(self) -> tuple[MachinePolicy, ...]:
+        """The machines that somebody named."""
+        return tuple(machine for machine in self.machines if not machine.selected)
+
+    def selected_part(self, machine: Machine) -> MachinePolicy | None:
+        """What the selections make of a machine; None: none takes it. Of a port the first that has it counts."""
+        rules: list[PortRule] = []
+        for selection in self.selections:
+            if selection.takes(machine):
+                held = {port for rule in rules for port in rule.keys("")}
+                rules += [rule for rule in selection.ports if held.isdisjoint(rule.keys(""))]
+        return MachinePolicy(parse_machine_id(machine.id, "id"), tuple(rules), selected=True) if rules else None
 
     def machine(self, key: str) -> MachinePolicy | None:
         """The part for one machine, by the key of its id."""
-        return next((machine for machine in self.machines if machine.id.key == key), None)
+        return self._parts.get(key)
 
 
 def check_number(number: int, field: str) -> int:

@@ -109,6 +109,16 @@ def collapse(prefixes: Iterable[Prefix]) -> tuple[Prefix, ...]:
     return tuple(Prefix(str(n)) for n in merged)
 
 
+def widest(prefixes: Iterable[Prefix]) -> tuple[Prefix, ...]:
+    """Those that lie in no other one of them, in order: as many addresses, and no two overlap."""
+    kept: list[Network] = []
+    # Of one family, and the wider one ahead of what begins at the same address.
+    for each in sorted(map(network, set(prefixes)), key=lambda one: (one.version, one.network_address, one.prefixlen)):
+        if not kept or kept[-1].version != each.version or each.network_address not in kept[-1]:
+            kept.append(each)
+    return tuple(map(_as_prefix, kept))
+
+
 @lru_cache(maxsize=4096)
 def network(prefix: Prefix) -> Network:
     """The prefix as an ipaddress network, for arithmetic."""

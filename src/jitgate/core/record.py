@@ -16,6 +16,9 @@ from typing import Any
 PURPOSE = "record head 1"
 """What a head is signed for."""
 
+FOLLOWS = "record key follows 1"
+"""What the first head by another key is signed for by the former one."""
+
 NOTHING_BEFORE = "0" * 64
 MOST_EVENTS = 1000
 """The most events that one head seals."""

@@ -42,10 +42,15 @@ THAW = "Jitgate.Access/freezes/delete"
 READ_FREEZE = "Jitgate.Access/freezes/read"
 READ_GUARDRAIL = "Jitgate.Access/guardrails/read"
 WRITE_GUARDRAIL = "Jitgate.Access/guardrails/write"
+READ_NETWORK = "Jitgate.Access/networks/read"
+WRITE_NETWORK = "Jitgate.Access/networks/write"
+READ_INSIGHT = "Jitgate.Access/insights/read"
+READ_NOTIFICATION = "Jitgate.Access/notifications/read"
 READ_HOST = "Jitgate.Access/hosts/read"
 WRITE_HOST = "Jitgate.Access/hosts/write"
 JOIN_HOST = "Jitgate.Access/hosts/join/action"
 FORCE_PROTECTION = "Jitgate.Access/machines/forceProtection/action"
+AGREE_TO_ALTERATION = "Jitgate.Access/alterations/agree/action"
 READ_CREDENTIAL = "Jitgate.Access/credentials/read"
 WRITE_CREDENTIAL = "Jitgate.Access/credentials/write"
 DELETE_CREDENTIAL = "Jitgate.Access/credentials/delete"
@@ -65,8 +70,8 @@ ACTIONS: Mapping[str, str] = {
     INITIATE: "ask for access",
     READ_MACHINE: "see machines; in Azure also needed to ask",
     WRITE_MACHINE: "change how a machine is protected",
-    READ_INTERFACE: "in Azure, needed to ask",
-    READ_PUBLIC_ADDRESS: "in Azure, needed to ask",
+    READ_INTERFACE: "see network interfaces; in Azure needed to ask",
+    READ_PUBLIC_ADDRESS: "see public addresses; in Azure needed to ask",
     READ_ACTIVITY: "read the record",
     READ_RESOURCE_GROUP: "see resource groups",
     READ_PLAN: "see the plan of a subscription or machine",
@@ -88,19 +93,24 @@ ACTIONS: Mapping[str, str] = {
     READ_FREEZE: "see what is frozen",
     READ_GUARDRAIL: "see guardrails",
     WRITE_GUARDRAIL: "set guardrails; loosening one takes a second administrator",
+    READ_NETWORK: "see which networks have names, and what lies in them",
+    WRITE_NETWORK: "give networks names, and take these away",
+    READ_NOTIFICATION: "see who is notified, and how far each has got",
+    READ_INSIGHT: "see figures of all machines: what is open, asked for, and not needed",
     FORCE_PROTECTION: "protect a port although that cuts off somebody who is connected",
+    AGREE_TO_ALTERATION: "agree that rules which others made are altered, so that a port is really shut",
     JOIN_HOST: "make tokens by which hosts elsewhere join",
     READ_HOST: "see hosts elsewhere, and those that wait to join",
     WRITE_HOST: "let waiting hosts in, confirm their addresses, remove them",
     READ_CONNECTOR: "see connectors",
-    WRITE_CONNECTOR: "add, change and remove connectors",
+    WRITE_CONNECTOR: "add, change, test and remove connectors",
     EXPORT_ACTIVITY: "export the record",
     READ_PRINCIPAL: "see people and programs",
     WRITE_PRINCIPAL: "add people and programs, and enable them again",
     DISABLE_PRINCIPAL: "disable people and programs",
     READ_CREDENTIAL: "see which tokens and secrets others have",
-    WRITE_CREDENTIAL: "make client secrets for programs that hold no more than one holds",
-    DELETE_CREDENTIAL: "revoke others' tokens and secrets",
+    WRITE_CREDENTIAL: "make client secrets for programs and sign-in links for people that hold no more than one holds",
+    DELETE_CREDENTIAL: "revoke others' tokens, secrets and sign-in links",
     READ_GROUP: "see groups and who is in them",
     WRITE_GROUP: "make and remove groups, and change who is in them",
 }

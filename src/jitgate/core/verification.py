@@ -11,18 +11,13 @@ Heads stand without a gap, up to the newest that was known when the file was wri
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from jitgate.core import merkle
 from jitgate.core.record import MOST_EVENTS, NOTHING_BEFORE, Head, read_head
-
-CheckProof = Callable[[str, str, bytes, str], bool]
-"""Whether a host's key that is to be believed has signed these bytes: signer, purpose, bytes, signature."""
-
-Check = Callable[[str, bytes, str], bool]
-"""Whether the holder of a trusted key (by its public half) has signed these bytes."""
+from jitgate.core.record_trust import IsSigned, Trust
 
 EXPIRED = "Jitgate.Access/activity/expire"
 """The operation that tells up to where retention has deleted events, whose heads are kept."""
@@ -77,20 +72,21 @@ class _Leaf:
 class Verifier:
     """Reads a file once, from its first line to its last.
 
+    `trust`  knows whose heads count
     `known`  digests of heads that were kept elsewhere, by number: the file must hold them, or begin after them
-    `check_proof`  looks at what hosts have signed; None: nobody does
+    `check_proof`  whether a host that is to be believed has signed something; None: nobody looks at that
     `part`   whether the file may leave out events (of which it proves that what is there belongs there)
     """
 
     def __init__(
         self,
-        check: Check,
+        trust: Trust,
         known: Mapping[int, str] | None = None,
         *,
         part: bool = False,
-        check_proof: CheckProof | None = None,
+        check_proof: IsSigned | None = None,
     ) -> None:
-        self._check = check
+        self._trust = trust
         self._check_proof = check_proof
         self._known = known or {}
         self._part = part
@@ -162,7 +158,7 @@ class Verifier:
             self._fault("this is not a head")
             return
         head, signature = found
-        if not self._check(head.key, head.body, signature):
+        if not self._trust.admits(head, signature):
             self._fault(f"head {head.number} is not signed by a key that you trust")
             return
         self._follow(head)

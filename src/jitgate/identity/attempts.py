@@ -1,4 +1,4 @@
-"""How often somebody may try to sign in: a bucket for each address and each principal, in bounded memory.
+"""How often somebody may try to sign in: a bucket for each address, and each principal once proven, in bounded memory.
 
 A bucket holds BURST and fills at RATE a second. Each attempt takes one out, a failed one FAILURE more. The secrets here
 hold too much chance to be guessed; the limit keeps strangers from wearing out the server and filling its record.
@@ -75,5 +75,5 @@ def by_address(address: Prefix | None) -> str:
 
 
 def by_principal(text: str) -> str:
-    """The bucket of whom somebody claims to be, known or not."""
+    """The bucket of somebody who has proven who they are: what strangers claim must not empty it."""
     return f"principal:{text[:100].lower()}"

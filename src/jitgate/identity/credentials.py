@@ -95,12 +95,12 @@ def prove(tx: Tx, token: Token, kinds: Collection[str], *, idle: timedelta | Non
     return _known(_check(tx, token, kinds, idle))
 
 
-def still_proves(tx: Tx, id: str, kinds: Collection[str]) -> Known:
+def still_proves(tx: Tx, id: str, kinds: Collection[str], *, idle: timedelta | None = None) -> Known:
     """Whom a credential proves that was checked before, and lent to what is at hand now. Raises NotKnown."""
     proof = principals.prove(tx, id)
     if proof is None or proof.credential.kind not in kinds:
         raise NotKnown("the credential is gone")
-    _must_count(tx, proof, None)
+    _must_count(tx, proof, idle)
     return _known(proof)
 
 

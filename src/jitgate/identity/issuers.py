@@ -10,7 +10,7 @@ RFC 8725 throughout: algorithms from a list of asymmetric ones, `typ` looked at,
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -57,7 +57,7 @@ class Issuer:
     url: str
     audience: str = ""
     client_id: str = ""
-    client_secret: str = field(default="", repr=False)
+    client_secret: Callable[[], str] = field(default=str, repr=False)
     scopes: str = "openid profile email"
     name_claim: str = "preferred_username"
     groups_claim: str = "groups"

@@ -7,7 +7,8 @@ token     a personal token                                            bearer    
 owner     the token that the first start has made                     bearer                 with its principal
 secret    a service principal's client secret                         form field             when its maker said
 session   a person in a browser                                       cookie                 by time, and when idle
-link      a sign-in link, good for one session                        form field, once       after minutes
+link      a sign-in link, good for one session                        form field, once       after minutes; an
+                                                                                             administrator's, days
 code      an authorization code for the command line                  form field, once       after a minute
 device    a device code, nobody's until a person agrees to it         form field, once       after minutes
 join      a join token: lets hosts become members             bearer, to join only   when its maker said

@@ -92,10 +92,11 @@ def _client(issuer: Issuer, way: Way) -> Any:
 
         warnings.simplefilter("ignore", authlib.deprecate.AuthlibDeprecationWarning)
         from authlib.integrations.httpx_client import AsyncOAuth2Client
+    secret = issuer.client_secret()
     return AsyncOAuth2Client(
         issuer.client_id,
-        issuer.client_secret or None,
-        token_endpoint_auth_method="client_secret_basic" if issuer.client_secret else "none",
+        secret or None,
+        token_endpoint_auth_method="client_secret_basic" if secret else "none",
         scope=issuer.scopes,
         redirect_uri=way.back,
         code_challenge_method="S256",

@@ -7,7 +7,7 @@ disabled stops counting at once, also where its token has not expired.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,11 +15,13 @@ from typing import Any
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, KeySet
 
 from jitgate.core.errors import Invalid
 from jitgate.identity.credentials import NotKnown
-from jitgate.trust.files import PRIVATE, create_private
+from jitgate.trust import succession
+from jitgate.trust.files import PRIVATE, Replaceable, create_private
+from jitgate.trust.succession import Entry, Succession
 
 FILE = "signing.key"
 ALGORITHM = "ES256"
@@ -31,53 +33,58 @@ ACCESS = "at+jwt"
 
 ACCESS_LIFE = timedelta(minutes=15)
 
+LONGEST_LIFE = timedelta(minutes=15)
+"""What a key has signed is believed for so long after another has followed it."""
+
 Claims = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A key, with what it signs and what it has signed."""
+    """Keys, with what they sign and what they have signed. `keys`: as of now."""
 
-    key: ECKey
+    keys: Callable[[], Succession[ECKey]]
 
     @staticmethod
     def temporary() -> "Signer":
         """A key that ends with the process."""
-        return Signer(_new_key())
+        keys = Succession((Entry(_new_key()),))
+        return Signer(lambda: keys)
 
     @staticmethod
     def ensure(directory: Path) -> "Signer":
-        """The key in a data directory, made at the first start. Raises Invalid for a file that holds none."""
+        """The keys in a data directory, made at the first start. Raises Invalid for a file that holds none."""
         path = directory / FILE
-        create_private(path, _new_key().as_pem(private=True)) if not path.exists() else path.chmod(PRIVATE)
+        create_private(path, new_pem()) if not path.exists() else path.chmod(PRIVATE)
         try:
-            key = ECKey.import_key(path.read_bytes(), {"use": "sig", "alg": ALGORITHM})
-        except (ValueError, TypeError, JoseError) as error:
+            return Signer(Replaceable(path, read_keys).now)
+        except ValueError as error:
             message = f"{path} holds no key of this kind; remove it and start again. Tokens that it signed then end"
             raise Invalid(FILE, message) from error
-        key.ensure_kid()
-        return Signer(key)
 
     def sign(self, kind: str, claims: Claims, now: datetime, life: timedelta) -> str:
-        """A token that begins now and ends after `life`."""
+        """A token that begins now and ends after `life`, LONGEST_LIFE at most."""
+        key = self.keys().current(now)
         moment = int(now.timestamp())
         times = {"iat": moment, "nbf": moment, "exp": moment + int(life.total_seconds())}
-        header = {"alg": ALGORITHM, "typ": kind, "kid": self.key.kid}
-        return jwt.encode(header, {**claims, **times, "jti": secrets.token_hex(8)}, self.key)
+        header = {"alg": ALGORITHM, "typ": kind, "kid": key.kid}
+        return jwt.encode(header, {**claims, **times, "jti": secrets.token_hex(8)}, key)
 
     def has_signed(self, text: str) -> bool:
-        """Whether a token says that it was signed by this key. Only `read` checks it."""
+        """Whether a token says that it was signed by one of these keys. Only `read` checks it."""
         try:
-            return len(text) <= LONGEST and jws.extract_compact(text.encode()).headers().get("kid") == self.key.kid
+            named = len(text) <= LONGEST and jws.extract_compact(text.encode()).headers().get("kid")
         except (JoseError, ValueError):
             return False
+        return any(entry.key.kid == named for entry in self.keys().entries)
 
     def read(self, kind: str, text: str, now: datetime) -> Claims:
-        """The claims of a token of that kind which this key has signed. Raises NotKnown."""
+        """The claims of a token of that kind which one of these keys has signed. Raises NotKnown."""
         if len(text) > LONGEST:
             raise NotKnown("the token is too long")
         try:
-            token = jwt.decode(text, self.key, algorithms=[ALGORITHM])
+            believed = KeySet(list(self.keys().believed(now, LONGEST_LIFE)))
+            token = jwt.decode(text, believed, algorithms=[ALGORITHM])
         except (JoseError, ValueError) as error:
             raise NotKnown("the token's signature is not ours") from error
         if token.header.get("typ") != kind:
@@ -86,14 +93,33 @@ class Signer:
             raise NotKnown("the token has expired, or has not begun")
         return token.claims
 
-    def public(self) -> Mapping[str, Any]:
-        """The public key as a JWK set (RFC 7517, 5)."""
-        return {"keys": [self.key.as_dict(private=False)]}
+    def public(self, now: datetime) -> Mapping[str, Any]:
+        """The public keys as a JWK set (RFC 7517, 5): the next one is in it before it signs."""
+        return {"keys": [key.as_dict(private=False) for key in self.keys().believed(now, LONGEST_LIFE)]}
 
 
 def is_token(text: str) -> bool:
     """Whether a text has the form of a signed token (RFC 7515, 7.1): whoever signed it."""
     return text.count(".") == 2
+
+
+def new_pem() -> bytes:
+    """A new key, as it stands in the file."""
+    return _new_key().as_pem(private=True)
+
+
+def read_keys(content: bytes) -> Succession[ECKey]:
+    """The keys in the file. Raises ValueError."""
+    return succession.parse(content).map(_read_key)
+
+
+def _read_key(pem: bytes) -> ECKey:
+    try:
+        key = ECKey.import_key(pem, {"use": "sig", "alg": ALGORITHM})
+    except (TypeError, JoseError) as error:
+        raise ValueError(str(error)) from error
+    key.ensure_kid()
+    return key
 
 
 def _new_key() -> ECKey:

@@ -4,56 +4,67 @@ import asyncio
 import contextlib
 import gc
 import ipaddress
+import platform
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import structlog
 import uvicorn
 
-from jitgate import audit, telemetry
+from jitgate import __version__, audit, metrics, telemetry, tracing
 from jitgate.audit import Event, Operation, Outcome
 from jitgate.audit.courier import Courier
 from jitgate.audit.outlets import FileOutlet, Outlet, SyslogOutlet, WebhookOutlet
 from jitgate.audit.sealer import Sealer
 from jitgate.clock import SystemClock
-from jitgate.config import Notify, Record
-from jitgate.connectors.gateway import connector as gateway
-from jitgate.connectors.gateway.connector import Behind, GatewayConnector
+from jitgate.config.parts import Part
+from jitgate.config.settings import Notify, Record, Server
+from jitgate.connectors.base import Connector
+from jitgate.connectors.gateway.connector import Behind
 from jitgate.connectors.hosts.connector import HostsConnector, Told
 from jitgate.connectors.hosts.fleet import Fleet
 from jitgate.core import prefixes
+from jitgate.core.errors import Invalid, Unavailable
 from jitgate.identity.bearers import Bearers
 from jitgate.identity.bootstrap import OWNER_NAME, bootstrap
 from jitgate.identity.signing import Signer
 from jitgate.main import issuers
-from jitgate.main.hosts import HostEvents
+from jitgate.main.attendance import Attendance
+from jitgate.main.beside import Beside
+from jitgate.main.cloud_kinds import kinds
+from jitgate.main.clouds import Clouds
+from jitgate.main.hosts import HostEvents, keep_heard
+from jitgate.main.served_certificates import ServedCertificates
+from jitgate.main.web_server import FINISHING_SECONDS, WebServer
 from jitgate.notify.message import Address
 from jitgate.notify.notifier import Notifier
-from jitgate.notify.receivers import Channel, Receiver, Webhook, apprise_channel, read_secret
-from jitgate.ops import directory
+from jitgate.notify.receivers import Channel, Receiver, Webhook, apprise_channel, read_secrets
+from jitgate.ops import backup, directory, keys
 from jitgate.ops.directory import DataDirectory
 from jitgate.ops.serve import url_of
-from jitgate.ops.supervisor import GATEWAY_LINK, LINK, READY
+from jitgate.ops.supervisor import READY
 from jitgate.reconcile import Reconciler
 from jitgate.service import sessions
 from jitgate.service.base import Service, Settings, SignIn
 from jitgate.service.reminders import remind_for_ever
+from jitgate.store import heads, installation
 from jitgate.store.activity import Entry
 from jitgate.store.database import Store, Tx
 from jitgate.store.principals import Account
-from jitgate.trust import certificates, keyset, links, record_key
-from jitgate.trust.certificates import LOOPBACK, Certificates
+from jitgate.trust import keyset, links, record_key
+from jitgate.trust.certificates import LOOPBACK
 from jitgate.trust.files import write_private
 from jitgate.trust.keyset import Keyring
+from jitgate.trust.own_certificate import Pair
+from jitgate.trust.succession import Succession
 from jitgate.web.agents import AgentLink
 from jitgate.web.app import create_app
+from jitgate.web.metrics import Watched, read_tokens
+from jitgate.web.portal import assets
 
-_RENEWAL_EVERY_SECONDS = 12 * 3600.0
-_DRAIN_SECONDS = 5
 _AGENT_MAY_TAKE_SECONDS = 3.0
-_FAREWELL_SECONDS = 0.2
+_FORGET_EVERY_SECONDS = 600.0
 _MOST_LINKS = 8
 _GARBAGE_AFTER = 20_000
 """Objects that are made before garbage is looked for. A request makes hundreds, and hardly any garbage of that kind."""
@@ -63,56 +74,37 @@ _GONE = b""
 _log = structlog.get_logger(__name__)
 
 
-class WebServer(uvicorn.Server):
-    """Says when it accepts connections."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], object]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let requests end, and hang up on everybody else."""
-        hanging_up = asyncio.create_task(self._hang_up())
-        try:
-            await super().shutdown(sockets)
-        finally:
-            hanging_up.cancel()
-
-    async def _hang_up(self) -> None:
-        """A client that keeps its connection never answers the farewell of TLS, and would be waited for in vain."""
-        while True:
-            await asyncio.sleep(_FAREWELL_SECONDS)
-            for connection in list(self.server_state.connections):
-                if _is_idle(connection):
-                    connection.transport.abort()
-
-
 class House:
     """One server process. Raises JitgateError while it is built, if something in the data directory is wrong."""
 
-    def __init__(self, data_dir: Path, listening: socket.socket) -> None:
+    def __init__(self, data_dir: Path, listening: socket.socket, part: Part = Part.ALL) -> None:
         telemetry.configure()
         self._listening = listening
+        self._part = part
         self._directory = DataDirectory(data_dir)
         self._settings = directory.read_settings(self._directory)
+        telemetry.configure(self._settings.log.format)
         self._clock = SystemClock()
         self._names = _names(listening.getsockname()[0], self._settings.server.allowed_hosts)
-        self._certificates = self._ensure_certificates()
+        self._certificates = ServedCertificates(
+            self._directory.path, self._names, _own_certificate(self._settings.server), self._clock
+        )
         self._receivers = [_receiver(chosen, index) for index, chosen in enumerate(self._settings.notify)]
-        self._record_key = record_key.ensure(self._directory.path)
-        self._ring: tuple[int, Keyring] | None = None
-        self._keyring()
-        self._store = Store.open(self._directory.database_url(self._settings), self._clock)
+        self._watched = self._watch()
+        self._record_keys = record_key.ensure(self._directory.path)
+        self._ring = keyset.changed_at(data_dir), keyset.read(data_dir)
+        self._link_keys = links.ensure_keys(self._directory.path)
+        self._trace()
+        url = self._directory.database_url(self._settings)
+        self._store = Store.open(url, self._clock)
+        if directory.is_shared(url):
+            self._store.write_now(lambda tx: must_have_the_keys(tx, self._link_keys.now(), data_dir))
 
     def serve(self, control: socket.socket) -> None:
         """Serve until a signal, or until the supervisor is gone."""
-        config = uvicorn.Config("", log_config=None)
+        plain = uvicorn.Config("", log_config=None)
         try:
-            with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=plain.get_loop_factory()) as runner:
                 # What was loaded so far stays for good. Left out, it does not hold up requests whenever garbage is
                 # looked for: some 50 ms each time.
                 gc.collect()
@@ -121,47 +113,74 @@ class House:
                 runner.run(self._serve(control))
         finally:
             self._store.close()
+            tracing.end()
 
     async def _serve(self, control: socket.socket) -> None:
-        installation = await bootstrap(self._store, self._directory.path, _owner_on_record)
-        settings = self._service_settings(installation.subscription)
+        begun = await bootstrap(self._store, self._directory.path, _owner_on_record)
+        settings = self._service_settings(begun.subscription)
         bearers = Bearers(Signer.ensure(self._directory.path), issuers.trusted(self._settings.issuers, self._clock))
-        service = Service(self._store, self._clock, settings, bearers=bearers)
-        await self._leave_link(service, is_new=installation.is_new)
-        events, gateway_events = HostEvents(service), HostEvents(service, gateway.NAME)
-        hosts = self._hosts(service.settings, events)
-        gateways = self._gateways(service.settings, gateway_events)
+        clouds_known = kinds(self._clock)
+        checks = {name: kind.check for name, kind in clouds_known.items()}
+        reach = {name: kind.reach for name, kind in clouds_known.items()}
+        service = Service(
+            self._store, self._clock, settings, bearers=bearers, connector_kinds=checks, connector_reach=reach
+        )
+        await self._leave_link(service, is_new=begun.is_new)
         replica = directory.replica_name(self._directory)
-        fleet = Fleet(self._clock, events)
-        connected = {each.name: each for each in (hosts, gateways, fleet)}
-        reconciler = Reconciler(self._store, connected, owner=replica)
-        sealer = Sealer(self._store, self._record_key, replica, self._settings.record.retention)
-        courier = Courier(self._store, replica, _outlets(self._settings.record))
-        notifier = Notifier(self._store, replica, self._receivers, self._address(settings), _skipped)
+        attendance = Attendance(self._store, replica, self._part)
+        await attendance.begin()
+        fleet = Fleet(self._clock, HostEvents(service, replica=replica))
+        beside = self._beside(service, replica) if self._part.works else None
+        connected: dict[str, Connector] = {each.name: each for each in (beside.connectors if beside else ())}
+        if self._part.answers_agents:
+            connected[fleet.name] = fleet
         serving = asyncio.Event()
         web = self._web(service, fleet, serving.set)
+        aside: list[Coroutine[None, None, None]] = [
+            attendance.run(web.end_now),
+            self._certificates.keep(),
+            self._forget_former_keys(),
+            _take_links(control, beside.links if beside else {}, web),
+            _say_ready(control, serving, beside.events if beside else ()),
+        ]
+        if beside is not None:
+            clouds = Clouds(service, clouds_known, connected, replica)
+            aside += [clouds.run(), *beside.work(), *self._for_all(service, replica)]
+        if self._part.answers_agents:
+            aside.append(keep_heard(service, fleet))
+        reconciler = Reconciler(self._store, connected, owner=replica)
         async with asyncio.TaskGroup() as tasks:
-            reconciling = tasks.create_task(reconciler.run())
-            aside = [
-                tasks.create_task(events.look_regularly()),
-                tasks.create_task(sealer.run()),
-                tasks.create_task(courier.run()),
-                tasks.create_task(notifier.run()),
-                tasks.create_task(remind_for_ever(service)),
-                tasks.create_task(self._forget_gateways(gateway_events)),
-                tasks.create_task(events.keep_heard(fleet)),
-                tasks.create_task(self._renew_certificates(web.config)),
-                tasks.create_task(_take_links(control, {LINK: hosts, GATEWAY_LINK: gateways}, web)),
-                tasks.create_task(_say_ready(control, serving, [events, gateway_events])),
-            ]
+            reconciling = [tasks.create_task(reconciler.run())] if self._part.reconciles else []
+            running = [tasks.create_task(each) for each in aside]
             await web.serve(sockets=[self._listening])
-            for task in aside:
+            for task in running:
                 task.cancel()
             reconciler.stop()
-            await reconciling
-        await hosts.close()
-        await gateways.close()
+            await asyncio.gather(*reconciling)
+        if beside is not None:
+            await beside.close()
         await fleet.close()
+        await attendance.end()
+
+    def _for_all(self, service: Service, replica: str) -> list[Coroutine[None, None, None]]:
+        """What one replica at a time does for all."""
+        record = self._settings.record
+        return [
+            Sealer(self._store, self._record_keys.now, replica, record.retention).run(),
+            Courier(self._store, replica, _outlets(record)).run(),
+            Notifier(self._store, replica, self._receivers, self._address(service.settings), _skipped).run(),
+            remind_for_ever(service),
+        ]
+
+    def _beside(self, service: Service, replica: str) -> Beside:
+        chosen = self._settings
+        told = {host.name: Told(host.addresses, host.tags) for host in chosen.hosts}
+        behind = {
+            machine.name: Behind(f"gateway/{each.name}", machine.os, machine.tags)
+            for each in chosen.gateways
+            for machine in each.machines
+        }
+        return Beside(service, self._clock, replica, told, behind, has_gateways=bool(chosen.gateways))
 
     async def _leave_link(self, service: Service, *, is_new: bool) -> None:
         """At the first start, a link by which whoever may read the data directory signs in in a browser."""
@@ -181,75 +200,124 @@ class House:
             longest_access=chosen.access.longest_access,
             remind_before=chosen.access.remind_before,
             public_url=chosen.server.url or "",
-            link_key=links.ensure_key(self._directory.path),
+            link_keys=lambda: self._link_keys.now().believed(self._clock.wall(), links.LIFE),
             sign_in=SignIn(chosen.sign_in.session, chosen.sign_in.idle, chosen.sign_in.command_line),
         )
 
     def _address(self, settings: Settings) -> Address:
-        return Address(settings.public_url, settings.link_key)
-
-    def _hosts(self, settings: Settings, events: HostEvents) -> HostsConnector:
-        told = {host.name: Told(host.addresses, host.tags) for host in self._settings.hosts}
-        hosts = HostsConnector(settings.subscription, settings.resource_group, self._clock, events, told)
-        events.connector = hosts
-        return hosts
-
-    def _gateways(self, settings: Settings, events: HostEvents) -> GatewayConnector:
-        behind = {
-            machine.name: Behind(f"gateway/{each.name}", machine.os, machine.tags)
-            for each in self._settings.gateways
-            for machine in each.machines
-        }
-        connected = (settings.subscription, settings.resource_group, self._clock, events, behind)
-        events.connector = GatewayConnector(*connected)
-        return events.connector
-
-    async def _forget_gateways(self, events: HostEvents) -> None:
-        """What stood behind gateways is gone, where there are none any more; else their process tells."""
-        if not self._settings.gateways:
-            await events.take_over_machines()
+        return Address(settings.public_url, settings.link_keys)
 
     def _web(self, service: Service, fleet: Fleet, ready: Callable[[], object]) -> WebServer:
         chosen = self._settings.server
         app = create_app(
             service,
-            AgentLink(fleet, self._keyring, self._authorities),
+            AgentLink(
+                fleet,
+                self._keyring,
+                self._certificates.authority,
+                self._certificates.authorities,
+                directory.replica_name(self._directory),
+            ),
             trusted_proxies=[prefixes.network(prefix) for prefix in chosen.trusted_proxies],
             allowed_hosts=self._names,
             max_body=chosen.max_body,
+            clients=self._part.answers_clients,
+            polls=self._part.answers_agents,
+            watched=self._watched,
         )
-        config = uvicorn.Config(
+        if self._part.answers_clients and (gone := assets.missing()):
+            _log.warning("the portal's scripts were never fetched: its pages do not renew themselves", missing=gone)
+        web = uvicorn.Config(
             app,
             ssl_certfile=self._certificates.server,
+            ssl_context_factory=lambda _, make: self._certificates.attach(make()),
             log_config=None,
             access_log=False,  # It would hold query strings; what was asked for is in the activity log.
             proxy_headers=False,  # Who is believed about a caller's address is decided in one place of our own.
             server_header=False,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
+            timeout_graceful_shutdown=FINISHING_SECONDS,
         )
-        return WebServer(config, ready)
 
-    def _authorities(self) -> str:
-        return self._certificates.authority.read_text("ascii")
+        async def let_go() -> None:
+            await asyncio.gather(*([app.state.live.close()] if self._part.answers_clients else ()), fleet.let_go())
+
+        notice = directory.notice(self._directory, self._settings).total_seconds()
+        return WebServer(web, ready, app.state.readiness, notice, let_go)
+
+    def _trace(self) -> None:
+        """Send spans where the settings say. Raises Invalid where the extra is missing."""
+        endpoint = self._settings.tracing.endpoint
+        if endpoint is None:
+            return
+        replica = directory.replica_name(self._directory)
+        facts = {"service.name": "jitgate", "service.version": __version__, "service.instance.id": replica}
+        tracing.begin(endpoint, {**facts, "jitgate.role": self._part})
+
+    def _watch(self) -> Watched:
+        """What metrics tell of besides what is counted. Raises Invalid, where its file of tokens does not do."""
+        metrics.BUILD.info({"version": __version__, "python": platform.python_version(), "role": self._part})
+        token_file, path = self._settings.metrics.token_file, self._directory.path
+        if token_file is not None:
+            read_tokens(token_file)
+        return Watched(
+            token_file=token_file,
+            certificates=self._certificates.files,
+            backup=path / backup.LAST,
+            receivers=[each.name for each in self._receivers],
+            outlets=[each.name for each in _outlets(self._settings.record)],
+        )
+
+    async def _forget_former_keys(self) -> None:
+        """Private keys that nothing is signed with any more, and that nobody has to believe, do not stay."""
+        while True:
+            try:
+                path, now, handed = self._directory.path, self._clock.wall(), await self._has_handed_over()
+                if gone := await asyncio.to_thread(keys.forget_former, path, now, has_handed_over=handed):
+                    _log.info("former keys are gone", count=gone)
+            except (Invalid, Unavailable, OSError) as error:
+                _log.error("former keys cannot be taken away", error=str(error))
+            await asyncio.sleep(_FORGET_EVERY_SECONDS)
+
+    async def _has_handed_over(self) -> bool:
+        """Whether the record's key of now has sealed a head: then the former has vouched for it."""
+        last = await self._store.read(heads.last)
+        current = self._record_keys.now().current(self._clock.wall())
+        return last is not None and last.head.key == current.public
 
     def _keyring(self) -> Keyring:
         """The keys of the agent link, read again when somebody has rotated them."""
         changed = keyset.changed_at(self._directory.path)
-        if self._ring is None or self._ring[0] != changed:
-            ring = keyset.ensure(self._directory.path, self._authorities())
-            self._ring = keyset.changed_at(self._directory.path), ring
+        if self._ring[0] != changed:
+            try:
+                self._ring = changed, keyset.read(self._directory.path)
+            except Invalid as error:
+                _log.error("the keys of the agents' link stay as they were", error=error.message)
+                self._ring = changed, self._ring[1]
         return self._ring[1]
 
-    def _ensure_certificates(self) -> Certificates:
-        return certificates.ensure(self._directory.path, self._names, self._clock.wall())
 
-    async def _renew_certificates(self, config: uvicorn.Config) -> None:
-        while True:
-            await asyncio.sleep(_RENEWAL_EVERY_SECONDS)
-            renewed = await asyncio.to_thread(self._ensure_certificates)
-            if renewed.renewed and config.ssl is not None:
-                config.ssl.load_cert_chain(renewed.server)
-                _log.info("the server's certificate was renewed", expires=str(renewed.expires_at))
+def must_have_the_keys(tx: Tx, held: Succession[bytes], path: Path) -> None:
+    """Replicas speak with the same keys: else tokens, hosts and the record of one are worth nothing at another.
+
+    They are known by the keys of links. Where the one that they were known by is still among those here, they are
+    known by the newest from now on: so that the former can go.
+    """
+    mine = links.fingerprints(held)
+    theirs = installation.keys(tx)
+    if theirs is None or theirs in mine:
+        installation.keep_keys(tx, mine[-1])
+    else:
+        raise Invalid(
+            "--data-dir",
+            f"{path} has other keys than the replicas that share this database",
+            allowed=f"a copy of {', '.join(directory.SHARED_KEYS)} from one of them (how-to: run several replicas)",
+        )
+
+
+def _own_certificate(chosen: Server) -> Pair | None:
+    if chosen.certificate_file is None or chosen.certificate_key_file is None:
+        return None
+    return Pair(chosen.certificate_file, chosen.certificate_key_file)
 
 
 def _outlets(chosen: Record) -> list[Outlet]:
@@ -268,8 +336,8 @@ def _outlets(chosen: Record) -> list[Outlet]:
 def _receiver(chosen: Notify, index: int) -> Receiver:
     """A receiver of notifications. Raises Invalid, where its file does not do."""
     if chosen.url is not None and chosen.secret_file is not None:
-        secret = read_secret(chosen.secret_file, f"notify[{index}].secret_file")
-        return Webhook(chosen.name, chosen.events, chosen.url, secret)
+        secrets = read_secrets(chosen.secret_file, f"notify[{index}].secret_file")
+        return Webhook(chosen.name, chosen.events, chosen.url, secrets)
     assert chosen.apprise_file is not None
     return Channel(chosen.name, chosen.events, apprise_channel(chosen.apprise_file, f"notify[{index}].apprise_file"))
 
@@ -297,17 +365,11 @@ async def _take_links(
                 readable.clear()
             if data == _GONE:
                 _log.warning("the supervisor is gone; ending")
-                web.should_exit = True
+                web.end_now()
             for descriptor in descriptors:
                 await connectors[data].attach(socket.socket(fileno=descriptor))
     finally:
         loop.remove_reader(control.fileno())
-
-
-def _is_idle(connection: Any) -> bool:
-    """Whether uvicorn has nothing under way on a connection, and nothing left to send."""
-    cycle, transport = connection.cycle, connection.transport
-    return (cycle is None or cycle.response_complete) and not transport.get_write_buffer_size()
 
 
 def _receive(control: socket.socket) -> tuple[bytes | None, list[int]]:

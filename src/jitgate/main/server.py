@@ -6,11 +6,13 @@ before it serves them, the places that it could write to.
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from jitgate.config.parts import Part
 from jitgate.core.errors import JitgateError
 from jitgate.ops import directory, privileges
 from jitgate.ops.confinement import confine
@@ -26,7 +28,10 @@ def run() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--listening", type=int, required=True, help="descriptor of the listening socket")
     parser.add_argument("--control", type=int, required=True, help="descriptor of the socket to the supervisor")
+    parser.add_argument("--role", type=Part, choices=list(Part), default=Part.ALL)
     options = parser.parse_args()
+    # Until it is heard: it has certificates looked at, and would end who does not listen.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         privileges.drop_all()
         # Not at the top: this is most of jitgate and of what it stands on, and it shall never have had our rights.
@@ -36,7 +41,7 @@ def run() -> None:
         confine(_writable(DataDirectory(options.data_dir)))
         # SQLite puts what it sorts into files of its own; beyond the data directory there is no place left for them.
         os.environ["SQLITE_TMPDIR"] = str(options.data_dir)
-        house = House(options.data_dir, socket.socket(fileno=options.listening))
+        house = House(options.data_dir, socket.socket(fileno=options.listening), options.role)
         house.serve(socket.socket(fileno=options.control))
     except JitgateError as error:
         print(f"jitgate: {error.message}", file=sys.stderr)
@@ -48,10 +53,10 @@ def run() -> None:
 def _writable(opened: DataDirectory) -> set[Path]:
     """The data directory, the one that the database is in, and the one that heads of the record are kept in."""
     settings = directory.read_settings(opened)
-    url = urlsplit(opened.database_url(settings))
+    url = opened.database_url(settings)
     found = {opened.path}
-    if url.scheme.startswith("sqlite"):
-        found.add(Path(url.path.removeprefix("/")).absolute().parent)
+    if not directory.is_shared(url):
+        found.add(Path(urlsplit(url).path.removeprefix("/")).absolute().parent)
     if settings.record.heads_file is not None:
         found.add(settings.record.heads_file.parent)
     return found

@@ -1,7 +1,7 @@
 """A line of the record as a notification."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +25,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where people reach this server ("": not known), and what signs the links of approvers (empty: none)."""
+    """Where people reach this server ("": not known), and the keys of approvers' links, the one that
+    signs first (none: there are no links)."""
 
     url: str = ""
-    link_key: bytes = b""
+    link_keys: Callable[[], Sequence[bytes]] = tuple
 
 
 def compose(entry: Entry, address: Address) -> Message | None:
@@ -59,10 +60,10 @@ def compose(entry: Entry, address: Address) -> Message | None:
 
 def _approvers(properties: Mapping[str, Any], address: Address) -> list[dict[str, str]]:
     """Who is asked, each with a link of their own. It is good once, and only for who signs in as them."""
-    request = properties.get("request", "")
+    request, keys = properties.get("request", ""), address.link_keys()
     found = []
     for one in list(properties.get("approvers", ()))[:MOST_NAMED]:
-        link = links.make(address.link_key, request, one["principal"]) if address.link_key else ""
+        link = links.make(keys[0], request, one["principal"]) if keys else ""
         # In the fragment: it is in no server's log, and no page that is merely looked at uses it up.
         place = {"url": f"{address.url}/approve#{link}"} if link and address.url else {}
         found.append({"name": one["name"], **({"link": link} if link else {}), **place})

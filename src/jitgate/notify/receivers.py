@@ -18,9 +18,11 @@ import httpx
 from jitgate.core.errors import Invalid
 from jitgate.core.topics import Topic
 from jitgate.notify.message import Message
+from jitgate.trust.files import Replaceable
 
 TIMEOUT_SECONDS = 10.0
 SHORTEST_SECRET, LONGEST_SECRET = 24, 64
+MOST_SECRETS = 5
 _PREFIX = "whsec_"
 _BAD_MESSAGE = {400, 413, 415, 422}
 """What a receiver answers that will never take this message, and may take the next."""
@@ -51,12 +53,13 @@ class Receiver(Protocol):
 class Webhook:
     """Posts a message, signed as Standard Webhooks has it: over its id, the time of this attempt, and its body."""
 
-    def __init__(self, name: str, topics: frozenset[Topic], url: str, secret: bytes) -> None:
+    def __init__(self, name: str, topics: frozenset[Topic], url: str, secrets: Callable[[], Sequence[bytes]]) -> None:
+        """`secrets`: of this moment; all of them sign, so that a receiver may know the next one or the former."""
         self.name, self.topics = name, topics
-        self._url, self._secret = url, secret
+        self._url, self._secrets = url, secrets
 
     def send(self, message: Message, now: datetime) -> None:
-        headers = {"Content-Type": "application/json", **signature(self._secret, message, now)}
+        headers = {"Content-Type": "application/json", **signature(self._secrets(), message, now)}
         try:
             with httpx.stream(
                 "POST",
@@ -90,17 +93,32 @@ class Channel:
             raise Undelivered("Apprise could not deliver it; its own log may say why")
 
 
-def signature(secret: bytes, message: Message, now: datetime) -> Mapping[str, str]:
-    """The headers of Standard Webhooks 1.0, symmetric (``v1``)."""
+def signature(secrets: Sequence[bytes], message: Message, now: datetime) -> Mapping[str, str]:
+    """The headers of Standard Webhooks 1.0, symmetric (``v1``): a signature by each secret."""
     at = str(int(now.timestamp()))
     signed = f"{message.id}.{at}.".encode() + message.body
-    code = base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
-    return {"webhook-id": message.id, "webhook-timestamp": at, "webhook-signature": f"v1,{code}"}
+    codes = [base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode() for secret in secrets]
+    by_all = " ".join(f"v1,{code}" for code in codes)
+    return {"webhook-id": message.id, "webhook-timestamp": at, "webhook-signature": by_all}
 
 
-def read_secret(path: Path, setting: str) -> bytes:
-    """A webhook's secret out of its file: ``whsec_`` and 24 to 64 bytes in base64. Raises Invalid, without it."""
-    text = _read(path, setting)
+def read_secrets(path: Path, setting: str) -> Callable[[], Sequence[bytes]]:
+    """A webhook's secrets out of their file, as it is at each call: one on each line, ``whsec_`` and 24 to 64 bytes in
+    base64. Raises Invalid, without them."""
+
+    def read(content: bytes) -> Sequence[bytes]:
+        lines = content.decode("utf-8", "replace").split()
+        if not 0 < len(lines) <= MOST_SECRETS:
+            raise Invalid(setting, f"{path} holds {len(lines)} lines", allowed=f"1 to {MOST_SECRETS} secrets")
+        return [_secret(line, path, setting) for line in lines]
+
+    try:
+        return Replaceable(path, read).now
+    except OSError as error:
+        raise _unreadable(path, setting, error.strerror) from None
+
+
+def _secret(text: str, path: Path, setting: str) -> bytes:
     try:
         secret = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -133,5 +151,8 @@ def _read(path: Path, setting: str) -> str:
     try:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
-        raise Invalid(setting, f"{path} cannot be read: {why}", allowed="a file that jitgate may read") from None
+        raise _unreadable(path, setting, getattr(error, "strerror", None) or "it is not text") from None
+
+
+def _unreadable(path: Path, setting: str, why: str | None) -> Invalid:
+    return Invalid(setting, f"{path} cannot be read: {why}", allowed="a file that jitgate may read")

@@ -1,9 +1,7 @@
 """The commands that work on this very machine, without asking a server."""
 
 import json
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,25 +9,21 @@ from typing import Annotated
 import typer
 
 from jitgate.clock import SystemClock
-from jitgate.core.errors import JitgateError
+from jitgate.config.parts import Part
+from jitgate.ops.backup import backup, restore
+from jitgate.ops.command_line import SYSTEM_DIR, DataDir, refusals_told
+from jitgate.ops.database import db
 from jitgate.ops.demo.command import demo
 from jitgate.ops.directory import DataDirectory
+from jitgate.ops.doctor.command import doctor
+from jitgate.ops.keys import keys
 from jitgate.ops.serve import DEFAULT_LISTEN
+from jitgate.ops.sweep import sweep
 
-SYSTEM_DIR = Path("/var/lib/jitgate")
-_CANNOT = 2
-
-DataDir = Annotated[
-    Path,
-    typer.Option(envvar="JITGATE_DATA_DIR", help="Where everything is kept that an installation needs or makes."),
-]
 HostName = Annotated[str | None, typer.Argument(help="One of the hosts in jitgate.toml; without it: all of them.")]
-Why = Annotated[str, typer.Option("--why", "-m", help="The reason, for the record.")]
+Why = Annotated[str, typer.Option("--why", "-m", help="The reason, for the record.", metavar="TEXT")]
 
 host = typer.Typer(help="Hosts: those elsewhere, by the server; those here, without one.", no_args_is_help=True)
-
-
-keys = typer.Typer(help="The keys by which hosts elsewhere know this server.", no_args_is_help=True)
 
 
 class Output(StrEnum):
@@ -43,29 +37,27 @@ def add_commands(app: typer.Typer) -> None:
     """Add them to the command root."""
     app.command("serve")(serve)
     app.command("demo")(demo)
+    app.command("sweep")(sweep)
+    app.command("doctor")(doctor)
+    app.command("backup")(backup)
+    app.command("restore")(restore)
     app.add_typer(keys, name="keys")
+    app.add_typer(db, name="db")
     app.add_typer(host, name="host")
 
 
 def serve(
     data_dir: DataDir = SYSTEM_DIR,
-    listen: Annotated[str, typer.Option(help="Where to accept clients, as HOST:PORT.")] = DEFAULT_LISTEN,
+    listen: Annotated[
+        str, typer.Option(help="Where to accept clients, as HOST:PORT.", metavar="HOST:PORT")
+    ] = DEFAULT_LISTEN,
+    role: Annotated[Part, typer.Option(help="What this one of several replicas does.")] = Part.ALL,
 ) -> None:
     """Run jitgate: the server, and the agent that holds this machine's firewall. Ends with Ctrl-C."""
     from jitgate.ops import serve as serving
 
-    with _refusals_told():
-        raise typer.Exit(serving.serve(data_dir, listen))
-
-
-@keys.command("rotate")
-def rotate(data_dir: DataDir = SYSTEM_DIR) -> None:
-    """Replace the key that signs what hosts are told. They take the new one over with the next answer that they get."""
-    from jitgate.trust import keyset
-
-    with _refusals_told():
-        epoch = keyset.rotate(DataDirectory(data_dir).path)
-    print(f"The keys are rotated: epoch {epoch}. Hosts have them within a minute; the server needs no restart.")
+    with refusals_told():
+        raise typer.Exit(serving.serve(data_dir, listen, role))
 
 
 @host.command("release")
@@ -93,7 +85,7 @@ def status(
     from jitgate.connectors.hosts.status import as_json, as_text
 
     agent = DataDirectory(data_dir).agent
-    with _refusals_told():
+    with refusals_told():
         found = [on_site.status(agent, each, SystemClock()) for each in on_site.find(agent, name)]
     if output is Output.JSON:
         print(json.dumps(list(map(as_json, found)), indent=2))
@@ -110,16 +102,7 @@ def _order(data_dir: Path, name: str | None, why: str, *, release: bool) -> Iter
 
     agent = DataDirectory(data_dir).agent
     clock = SystemClock()
-    with _refusals_told():
+    with refusals_told():
         for each in on_site.find(agent, name):
             order = Order(release, on_site.who(), why, clock.wall())
             yield each.name, on_site.order(agent, each, order, clock)
-
-
-@contextmanager
-def _refusals_told() -> Iterator[None]:
-    try:
-        yield
-    except JitgateError as error:
-        print(f"jitgate: {error.message}", file=sys.stderr)
-        raise typer.Exit(_CANNOT) from None

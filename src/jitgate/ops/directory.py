@@ -16,13 +16,14 @@ import secrets
 import socket
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 from jitgate import config
 from jitgate.config import Config
 from jitgate.config.gateways import Gateway
-from jitgate.config.template import FIRST_TEXT
+from jitgate.config.template import first_text
 from jitgate.connectors.base import ConnectorError
 from jitgate.connectors.gateway import roster as gateways
 from jitgate.connectors.gateway.roster import Place, Target
@@ -32,6 +33,22 @@ from jitgate.core.errors import Conflict, Invalid
 from jitgate.core.resource_id import key
 from jitgate.trust.files import write_private
 
+DATABASE = "JITGATE_DATABASE"
+SHARED_KEYS = (
+    "ca.key",
+    "ca.pem",
+    "ca-handover.pem",
+    "link-root.key",
+    "link-controller.key",
+    "link-keys.json",
+    "links.key",
+    "record.key",
+    "record.pub",
+    "signing.key",
+)
+"""Files that replicas must have alike."""
+
+NOTICE = timedelta(seconds=5)
 _LEFTOVERS_MAY_TAKE_SECONDS = 10.0
 
 
@@ -58,8 +75,13 @@ class DataDirectory:
         return self.path / "agent"
 
     def database_url(self, settings: Config) -> str:
-        """Where the records are."""
-        return settings.store.url or f"sqlite:///{self.path / 'jitgate.db'}"
+        """Where the records are: ``JITGATE_DATABASE``, else what the settings say, else a file."""
+        return os.environ.get(DATABASE) or settings.store.url or f"sqlite:///{self.path / 'jitgate.db'}"
+
+
+def is_shared(database: str) -> bool:
+    """Whether several processes may work on the database of that URL: a server's, not a file."""
+    return not database.startswith("sqlite")
 
 
 def open_directory(path: Path) -> DataDirectory:
@@ -72,10 +94,18 @@ def open_directory(path: Path) -> DataDirectory:
     return DataDirectory(path.resolve())
 
 
+def existing(path: Path) -> DataDirectory:
+    """The directory of an installation that was started before. Raises Invalid."""
+    found = DataDirectory(path.resolve())
+    if not found.settings.exists():
+        raise Invalid("--data-dir", f"{path} is none that jitgate has worked on", allowed="where jitgate.toml is")
+    return found
+
+
 def read_settings(directory: DataDirectory) -> Config:
     """The settings; at first start a file that shows them all is written. Raises Invalid."""
     if not directory.settings.exists():
-        write_private(directory.settings, FIRST_TEXT.encode())
+        write_private(directory.settings, first_text().encode())
     return config.read(directory.settings, socket.gethostname())
 
 
@@ -103,6 +133,19 @@ def take_up_gateways(directory: DataDirectory, settings: Config) -> bool:
     if places or known:
         gateways.write(directory.agent, places)
     return bool(places)
+
+
+def take_up(directory: DataDirectory, settings: Config) -> bool:
+    """The hosts and gateways of the settings, for their processes; whether there are gateways. Raises Invalid."""
+    take_up_hosts(directory, settings)
+    return take_up_gateways(directory, settings)
+
+
+def notice(directory: DataDirectory, settings: Config) -> timedelta:
+    """How long a server that is told to end goes on: where others share its database, until a balancer has seen it."""
+    if settings.server.drain_notice is not None:
+        return settings.server.drain_notice
+    return NOTICE if is_shared(directory.database_url(settings)) else timedelta()
 
 
 def replica_name(directory: DataDirectory) -> str:

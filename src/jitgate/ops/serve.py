@@ -3,10 +3,12 @@
 import ipaddress
 import logging
 import os
+import resource
 import socket
 import sys
 from pathlib import Path
 
+from jitgate.config.parts import Part
 from jitgate.core.errors import Invalid
 from jitgate.ops import directory
 from jitgate.ops.supervisor import Plan, Supervisor
@@ -16,22 +18,36 @@ _BACKLOG = 2048
 _ALLOWED = "HOST:PORT, for example 127.0.0.1:8443, [::1]:8443 or 0.0.0.0:443"
 
 
-def serve(data_dir: Path, listen: str) -> int:
+def serve(data_dir: Path, listen: str, part: Part = Part.ALL) -> int:
     """Serve until told to end; returns an exit code. Raises Invalid, Conflict."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
     )
+    raise_descriptor_limit()
     opened = directory.open_directory(data_dir)
     lock = directory.lock(opened)
     try:
         settings = directory.read_settings(opened)
-        directory.take_up_hosts(opened, settings)
-        gateways = directory.take_up_gateways(opened, settings)
+        _check_part(part, opened.database_url(settings))
+        gateways = part.works and directory.take_up(opened, settings)
+        notice = directory.notice(opened, settings).total_seconds()
         with _listen(listen) as listening:
-            plan = Plan(opened, url_of(listening), listening, lock, gateways)
+            plan = Plan(opened, url_of(listening), listening, lock, gateways, part, notice)
             return Supervisor(plan).run()
     finally:
         os.close(lock)
+
+
+def raise_descriptor_limit() -> None:
+    """As many open files as the machine allows: each agent's poll is one, and by custom a process gets 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _check_part(part: Part, database: str) -> None:
+    if part is not Part.ALL and not directory.is_shared(database):
+        message = f"{part} is one of several processes, and a file cannot be shared by them"
+        raise Invalid("--role", message, allowed="all, or a PostgreSQL database: JITGATE_DATABASE=postgresql://…")
 
 
 def parse_listen(text: str) -> tuple[str, int]:

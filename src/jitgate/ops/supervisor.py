@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jitgate.config.parts import Part
 from jitgate.ops.directory import DataDirectory
 from jitgate.trust.files import write_public
 
@@ -35,7 +36,8 @@ READY, LINK, GATEWAY_LINK = b"R", b"L", b"G"
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 _HEALTHY_AFTER_SECONDS = 10.0
-_DRAIN_SECONDS = 15.0
+_DRAIN_SECONDS = 30.0
+"""Besides the notice. The server gives requests 15 seconds, and what it has asked of firewalls 5."""
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _log = logging.getLogger("jitgate.supervisor")
@@ -44,13 +46,16 @@ _log = logging.getLogger("jitgate.supervisor")
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is supervised. `listening`: the socket that the server accepts on; `lock`: kept by all while they live;
-    `gateways`: whether there are any."""
+    `gateways`: whether there are any; `part`: what this replica does; `notice`: seconds for which it goes on before it
+    ends."""
 
     directory: DataDirectory
     url: str
     listening: socket.socket
     lock: int
     gateways: bool = False
+    part: Part = Part.ALL
+    notice: float = 0.0
 
 
 class Child:
@@ -91,7 +96,7 @@ class Child:
         self.due = now + self._pause
         return code
 
-    def end(self, with_signal: signal.Signals) -> None:
+    def tell(self, with_signal: signal.Signals) -> None:
         if self.process is not None:
             self.process.send_signal(with_signal)
 
@@ -104,7 +109,8 @@ class Supervisor:
         self._agent = Child("agent", self._start_agent)
         self._server = Child("server", self._start_server)
         self._gateway = Child("gateway", self._start_gateway)
-        self._children = [self._agent, self._server, *([self._gateway] if plan.gateways else [])]
+        beside = [self._agent, *([self._gateway] if plan.gateways else [])] if plan.part.works else []
+        self._children = [self._server, *beside]
         self._control: socket.socket | None = None
         self._to_gateway: socket.socket | None = None
         self._is_joined = True
@@ -183,7 +189,7 @@ class Supervisor:
         listening = self._plan.listening.fileno()
         with theirs:
             arguments = ["-m", "jitgate.main.server", "--data-dir", str(self._plan.directory.path)]
-            arguments += ["--listening", str(listening), "--control", str(theirs.fileno())]
+            arguments += ["--listening", str(listening), "--control", str(theirs.fileno()), "--role", self._plan.part]
             process = self._spawn(arguments, environment, [theirs.fileno(), listening])
         self._control = ours
         self._is_joined = False
@@ -244,13 +250,22 @@ class Supervisor:
             self._control = None
 
     def _on_signal(self, number: int) -> None:
+        if number == signal.SIGHUP and not os.isatty(0):
+            # No terminal that was hung up: the service manager has the server look again at what others replace.
+            self._server.tell(signal.SIGHUP)
+            return
+        if self._ending and number in _ENDING:
+            # Told twice: at once.
+            self._server.tell(signal.SIGTERM)
         self._ending = self._ending or number in _ENDING
 
     def _drain(self) -> int:
         """End the server, which finishes what it is doing; the agent ends with it."""
         _log.info("ending")
-        self._server.end(signal.SIGTERM)
-        give_up = time.monotonic() + _DRAIN_SECONDS
+        self._server.tell(signal.SIGTERM)
+        # The server has it too, and accepts as long as it likes; after that nobody shall be left waiting.
+        self._plan.listening.close()
+        give_up = time.monotonic() + self._plan.notice + _DRAIN_SECONDS
         _wait_for(self._server, give_up)
         self._end_others(give_up + 1.0)
         _remove(self._plan.directory.server)
@@ -264,7 +279,7 @@ class Supervisor:
         """All but the server."""
         others = [child for child in self._children if child is not self._server]
         for child in others:
-            child.end(signal.SIGTERM)
+            child.tell(signal.SIGTERM)
         for child in others:
             _wait_for(child, until)
 

@@ -1,26 +1,25 @@
 """The first half of a pass: take the lease, let time move what is due, work out what the scope must hold."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from jitgate import audit, reconsideration
 from jitgate.audit import Event, Operation, Outcome
-from jitgate.core.access import CloseReason, Grant, State
+from jitgate.core.access import Grant, State
 from jitgate.core.desired import AccessKey, Desired, union
 from jitgate.core.progress import due
 from jitgate.reconcile import protection, story
-from jitgate.store import grants, lease, scopes
+from jitgate.store import alterations, grants, lease, machines, previews, scopes, wants
 from jitgate.store.database import Tx
+from jitgate.store.previews import Preview
 
 BATCH = 1000
 """The most grants that one pass opens or closes."""
 
 CUT_FOR = timedelta(days=5)
 """How long a revoked source stays cut: as long as Linux keeps an idle established connection."""
-
-_CUTTING = [str(reason) for reason in CloseReason if reason.cuts_sessions]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,8 @@ class Pass:
 
     `attempts`  failures in a row before this look, the last one with `error`
     `until`     when the look must be over
+    `alters`    something that others made is altered for this scope, is to be, or is to be put back
+    `previews`  what somebody wants to know before protecting ports here
     """
 
     desired: Desired
@@ -38,6 +39,8 @@ class Pass:
     attempts: int
     error: str
     until: datetime
+    alters: bool = False
+    previews: Sequence[Preview] = ()
 
     @property
     def scope(self) -> str:
@@ -52,10 +55,13 @@ class Pass:
         return bool(self.grants) or self.desired.complete
 
 
-def claim(tx: Tx, scope: str, owner: str, length: timedelta) -> Pass | None:
-    """Begin a pass. None: somebody else holds the scope, or there is no such scope."""
+def claim(tx: Tx, scope: str, owner: str, length: timedelta, whole_ports: Collection[str] = ()) -> Pass | None:
+    """Begin a pass. None: somebody else holds the scope, or there is no such scope.
+
+    `whole_ports`: the connectors that are told all of a port when a part of it changes.
+    """
     state = scopes.get(tx, scope)
-    generation = lease.claim(tx, scope, owner, length) if state else None
+    generation = lease.claim(tx, scope, owner, length) if state and scopes.is_for(tx, state, owner) else None
     if state is None or generation is None:
         return None
     until = tx.now + length
@@ -66,16 +72,32 @@ def claim(tx: Tx, scope: str, owner: str, length: timedelta) -> Pass | None:
     if closing and state.attempts % 2:
         # The last attempt failed, maybe for what was to be opened: every other one shuts, and does nothing else.
         changed = closing
-        desired = _changes(tx, scope, generation, changed)
+        desired = _changes(tx, scope, generation, changed, whole=state.connector in whole_ports)
     elif state.sweep_at is None or state.sweep_at <= tx.now:
         scopes.begin_sweep(tx, scope)
         desired = _everything(tx, scope, generation, changed)
     else:
-        desired = _changes(tx, scope, generation, changed)
+        desired = _changes(tx, scope, generation, changed, whole=state.connector in whole_ports)
     begun = Pass(desired, changed, state.connector, state.memory, state.attempts, state.error, until)
+    if desired.complete:
+        begun = _with_what_others_made(tx, begun)
     if changed:
         audit.record(tx, [_started(begun)])
     return begun
+
+
+def is_current(tx: Tx, begun: Pass) -> bool:
+    """Whether nobody has begun another look since. If somebody has, what this one saw counts no more."""
+    state = scopes.get(tx, begun.scope)
+    return state is not None and state.generation == begun.desired.generation
+
+
+def previewed(tx: Tx, begun: Pass, asked: Preview) -> Desired:
+    """What the scope would have to hold if some ports of a machine were protected as well."""
+    desired = begun.desired
+    machine = machines.present(tx, [asked.machine]).get(asked.machine)
+    more = protection.of_ports(tx, machine, asked.ports) if machine else {}
+    return replace(desired, protected={**more, **desired.protected}, machines=desired.machines | {asked.machine})
 
 
 def _let_time_move(tx: Tx, scope: str) -> None:
@@ -88,13 +110,15 @@ def _let_time_move(tx: Tx, scope: str) -> None:
         # One after the other: of two that start at once, the later asked takes the other's place, not each the other's.
         grants.move(tx, [start])
         grants.supersede(tx, start.grant)
-    audit.record(tx, story.of_moves(tx, moves))
+    story.tell(tx, moves)
 
 
-def _changes(tx: Tx, scope: str, generation: int, changed: Sequence[Grant]) -> Desired:
-    """The truth of the keys that changed grants name, from all grants that name them."""
+def _changes(tx: Tx, scope: str, generation: int, changed: Sequence[Grant], *, whole: bool) -> Desired:
+    """The truth of the keys that changed grants name, from all grants that name them; `whole`: of their ports."""
     keys = {key for grant in changed for key in grant.keys()}
-    access = union(keys, grants.wants(tx, keys), tx.now)
+    if whole:
+        keys |= wants.keys_of(tx, {(key.machine, key.port) for key in keys})
+    access = union(keys, wants.of_keys(tx, keys), tx.now)
     return Desired(
         scope=scope,
         generation=generation,
@@ -109,10 +133,10 @@ def _changes(tx: Tx, scope: str, generation: int, changed: Sequence[Grant]) -> D
 def _everything(tx: Tx, scope: str, generation: int, changed: Sequence[Grant]) -> Desired:
     """The whole truth of a scope."""
     keys = {key for grant in changed for key in grant.keys()}
-    access = union(keys, grants.all_wants(tx, scope), tx.now)
+    access = union(keys, wants.of_scope(tx, scope), tx.now)
     machines, protected = protection.of_scope(tx, scope)
     cut = dict.fromkeys(_revoked(changed), tx.now + CUT_FOR)
-    for grant in grants.closed_since(tx, scope, tx.now - CUT_FOR, _CUTTING):
+    for grant in grants.cut_since(tx, scope, tx.now - CUT_FOR):
         assert grant.closed_at is not None
         cut |= dict.fromkeys(grant.keys(), grant.closed_at + CUT_FOR)
     return Desired(
@@ -124,6 +148,17 @@ def _everything(tx: Tx, scope: str, generation: int, changed: Sequence[Grant]) -
         access=access,
         cut={key: until for key, until in cut.items() if access.get(key) is None},
         complete=True,
+    )
+
+
+def _with_what_others_made(tx: Tx, begun: Pass) -> Pass:
+    """A look at everything is also about what is altered of others', and what somebody wants to know beforehand."""
+    altered = alterations.standing(tx, begun.connector)
+    return replace(
+        begun,
+        desired=replace(begun.desired, altered=altered),
+        alters=bool(alterations.needed_by(tx, begun.scope) or alterations.to_restore(tx, begun.scope)),
+        previews=previews.waiting(tx, begun.scope),
     )
 
 

@@ -5,24 +5,34 @@ truth: the due time finds the scope, and a sweep compares everything.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
+from time import perf_counter
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
-from jitgate.connectors.base import Connector, ConnectorError, Done, GenerationBehind, Outcome, Pending
+from jitgate import metrics, tracing
+from jitgate.connectors.base import Connector, ConnectorError, Done, GenerationBehind, Outcome, Pending, Plan
 from jitgate.core.errors import Unavailable
 from jitgate.failpoints import failpoint
-from jitgate.reconcile import claim, record
+from jitgate.reconcile import claim, consent, counted, record
 from jitgate.reconcile.claim import Pass
+from jitgate.reconcile.together import Together
 from jitgate.store import scopes
 from jitgate.store.database import Store, Tx
 
+FINISHING_SECONDS = 5.0
 SWEEP_EVERY = timedelta(minutes=5)
 LEASE_LENGTH = timedelta(seconds=30)
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 1.0
 _PAUSE = 1.0
 _MOST_SCOPES = 100
+_MOST_RUNNING = 200
+"""Passes under way before more of a backlog are begun. What is woken alone, or due, does not wait for that."""
+_BREATH = 0.02
+_MOST_NAMED = 20
 
 _log = structlog.get_logger(__name__)
 
@@ -44,22 +54,29 @@ class Reconciler:
         self._owner = owner
         self._sweep_every = sweep_every
         self._lease_length = lease_length
+        self._claim = Together(store, self._claimed)
+        self._record = Together(store, self._recorded)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._backlog: dict[str, None] = {}
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Reconcile until stopped. Begins with a sweep of everything."""
-        await self._persist(lambda tx: scopes.all_due(tx, self._connectors))
+        await self._persist(lambda tx: scopes.all_due(tx, self._connectors, self._owner))
         looking = asyncio.create_task(self._look())
         try:
             await self._stopping.wait()
         finally:
             looking.cancel()
-            await asyncio.gather(looking, *self._running.values(), return_exceptions=True)
+            await self._finish([looking, *self._running.values()])
 
     def stop(self) -> None:
-        """Let the passes under way end, and no others begin. `run` returns when they have."""
+        """Let passes under way end, and no others begin. `run` returns when they have, or after `FINISHING_SECONDS`.
+
+        Each gives its scope back. What has not ended by then keeps its lease until that runs out: a call may still be
+        on its way to a firewall.
+        """
         self._stopping.set()
 
     async def reconcile(self, scope: str) -> bool:
@@ -67,15 +84,26 @@ class Reconciler:
 
         Every failure of a firewall ends in the scope's state, none is raised.
         """
-        begun = await self._store.write(lambda tx: claim.claim(tx, scope, self._owner, self._lease_length))
-        if begun is None:
-            return False
-        failpoint("reconcile.claimed")
-        outcome = await self._apply(begun) if begun.has_work else None
-        failpoint("reconcile.applied")
-        await self._store.write(lambda tx: self._record(tx, begun, outcome))
-        failpoint("reconcile.recorded")
-        return begun.has_work
+        with bound_contextvars(scope=scope), tracing.span("look at a firewall", {"jitgate.scope": scope}) as span:
+            begun = await self._claim(scope)
+            if begun is None:
+                return False
+            span.note({"jitgate.correlation": begun.correlation, "jitgate.connector": begun.connector})
+            span.link(sorted({grant.request for grant in begun.grants[:_MOST_NAMED]}))
+            with bound_contextvars(correlation=begun.correlation, grants=_named(begun)):
+                await self._carry_out(begun)
+            return begun.has_work
+
+    async def _carry_out(self, begun: Pass) -> None:
+        began = perf_counter()
+        with metrics.LEASES.track_inprogress():
+            failpoint("reconcile.claimed")
+            outcome = await self._apply(begun) if begun.has_work else None
+            failpoint("reconcile.applied")
+            await self._record((begun, outcome))
+            failpoint("reconcile.recorded")
+        counted.passed(begun.connector, outcome, perf_counter() - began)
+        await self._preview(begun)
 
     async def reconcile_all_due(self) -> int:
         """Pass over what is due now, until nothing is; returns the number of passes. For tests and `sweep`."""
@@ -88,6 +116,12 @@ class Reconciler:
 
     # --- one look round -----------------------------------------------------------------------------
 
+    async def _finish(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        _, late = await asyncio.wait(tasks, timeout=FINISHING_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _look(self) -> None:
         pause = 0.0
         while True:
@@ -98,12 +132,11 @@ class Reconciler:
         now = asyncio.get_running_loop().time
         until = now() + pause
         try:
-            for scope in await self._store.woken.wait(pause):
-                self._begin(scope)
+            self._begin_woken(await self._store.woken.wait(min(pause, _BREATH) if self._backlog else pause))
             if (left := until - now()) > 0:
                 # Nothing is due before: many wakes a second cost no look at the database each.
                 return left
-            due, pause = await self._store.read(lambda tx: _due(tx, self._connectors))
+            due, pause = await self._store.read(lambda tx: _due(tx, self._connectors, self._owner))
             for scope in due:
                 # What is under way here has not been claimed yet, or has just been given back with its next due time.
                 if scope not in self._running:
@@ -112,8 +145,21 @@ class Reconciler:
             await self._sit_out(error)
         return pause
 
+    def _begin_woken(self, woken: set[str]) -> None:
+        """Begin what is woken. Where that is very much, some at a time: others that wake come before the rest."""
+        if len(woken) > _MOST_SCOPES:
+            self._backlog.update(dict.fromkeys(sorted(woken)))
+            woken = set()
+        for scope in woken:
+            self._backlog.pop(scope, None)
+            self._begin(scope)
+        while self._backlog and len(self._running) < _MOST_RUNNING:
+            scope = next(iter(self._backlog))
+            del self._backlog[scope]
+            self._begin(scope)
+
     async def _due(self) -> list[str]:
-        return await self._store.read(lambda tx: scopes.due(tx, self._connectors, _MOST_SCOPES))
+        return await self._store.read(lambda tx: scopes.due(tx, self._connectors, _MOST_SCOPES, self._owner))
 
     def _begin(self, scope: str) -> None:
         if scope in self._running:
@@ -155,9 +201,9 @@ class Reconciler:
         if connector is None:
             return ConnectorError(f"there is no connector named {begun.connector!r}; add it to the configuration")
         try:
-            plan = connector.plan(begun.desired, begun.memory)
-            async with asyncio.timeout(self._lease_length.total_seconds() / 2):
-                outcome = await connector.apply(plan)
+            with counted.asked(begun.connector):
+                async with self._patience():
+                    outcome = await connector.apply(await self._plan(connector, begun))
         except ConnectorError as error:
             return error
         except Exception as error:  # noqa: BLE001 - whatever broke, the scope must be asked again
@@ -167,8 +213,36 @@ class Reconciler:
             return outcome
         return ConnectorError(f"the connector broke: it answered {type(outcome).__name__}")
 
-    def _record(self, tx: Tx, begun: Pass, outcome: Outcome | ConnectorError | None) -> None:
-        if not record.is_current(tx, begun):
+    async def _plan(self, connector: Connector, begun: Pass) -> Plan:
+        """What is to be done; of what others made only what somebody agreed to, with its originals on record."""
+        plan = await connector.plan(begun.desired, begun.memory)
+        if not begun.desired.complete or not (plan.alterations or begun.alters):
+            return plan
+        return await self._store.write(lambda tx: consent.settle(tx, begun, plan))
+
+    async def _preview(self, begun: Pass) -> None:
+        """Plan what somebody thinks of protecting, and tell what that would do. Changes nothing."""
+        for asked in begun.previews:
+            wanted = await self._store.read(partial(claim.previewed, begun=begun, asked=asked))
+            try:
+                async with self._patience():
+                    plan = await self._connectors[begun.connector].plan(wanted, begun.memory)
+                said: tuple[Plan | None, str] = plan, ""
+            except (ConnectorError, TimeoutError) as error:
+                said = None, str(error) or "the firewall does not answer"
+            await self._store.write(partial(consent.answer, asked=asked, plan=said[0], error=said[1]))
+
+    def _patience(self) -> asyncio.Timeout:
+        """How long a firewall may take."""
+        return asyncio.timeout(self._lease_length.total_seconds() / 2)
+
+    def _claimed(self, tx: Tx, scope: str) -> Pass | None:
+        whole = {name for name, connector in self._connectors.items() if connector.whole_ports}
+        return claim.claim(tx, scope, self._owner, self._lease_length, whole)
+
+    def _recorded(self, tx: Tx, said: tuple[Pass, Outcome | ConnectorError | None]) -> None:
+        begun, outcome = said
+        if not claim.is_current(tx, begun):
             _log.warning("a pass took too long; its result counts no more", scope=begun.scope)
         elif outcome is None:
             record.idle(tx, begun, self._owner)
@@ -177,7 +251,7 @@ class Reconciler:
         elif isinstance(outcome, GenerationBehind):
             record.behind(tx, begun, outcome.current, self._owner)
         elif isinstance(outcome, ConnectorError):
-            record.failed(tx, begun, outcome.message, outcome.retry, self._owner)
+            record.failed(tx, begun, outcome.message, outcome.retry, self._owner, outcome.report)
         elif isinstance(outcome, Pending):
             record.pending(tx, begun, outcome, self._owner)
 
@@ -192,13 +266,18 @@ class Reconciler:
                 await self._sit_out(error)
 
 
-def _due(tx: Tx, connectors: Iterable[str]) -> tuple[list[str], float]:
+def _named(begun: Pass) -> str:
+    """The grants that a pass is about, as its lines of the log have them."""
+    return ",".join(grant.uid for grant in begun.grants[:_MOST_NAMED])
+
+
+def _due(tx: Tx, connectors: Iterable[str], replica: str) -> tuple[list[str], float]:
     """The scopes that are due, and the seconds until the next one is.
 
     By the store's time, which grants end by; a wall clock that was set back would let them wait.
     """
-    found = scopes.due(tx, connectors, _MOST_SCOPES)
-    at = scopes.next_due(tx, connectors)
+    found = scopes.due(tx, connectors, _MOST_SCOPES, replica)
+    at = scopes.next_due(tx, connectors, replica)
     if len(found) == _MOST_SCOPES:
         return found, _SHORTEST_WAIT
     if at is None:

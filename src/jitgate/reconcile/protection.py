@@ -1,6 +1,6 @@
 """Which ports of a scope's machines are to be held shut, and how."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jitgate.core import guardrail
 from jitgate.core.desired import PortKey, Protection
@@ -23,6 +23,13 @@ def of_scope(tx: Tx, scope: str) -> tuple[frozenset[str], dict[PortKey, Protecti
     return frozenset(machine.uuid for machine in present), protected
 
 
+def of_ports(tx: Tx, machine: Machine, ports: Iterable[PortKey]) -> dict[PortKey, Protection]:
+    """How ports of a machine would be held if a policy named them."""
+    rails = guardrails.list_all(tx)
+    limits = {port: guardrail.strictest(rails, machine, port.port) for port in ports}
+    return {port: Protection(held.session, enforce=held.demands_enforcement) for port, held in limits.items()}
+
+
 def _add(
     protected: dict[PortKey, Protection],
     machine: Machine,
@@ -36,4 +43,4 @@ def _add(
             continue
         for key in rule.keys(machine.uuid):
             forced = force or (key in protected and protected[key].force)
-            protected[key] = Protection(limits.session, forced)
+            protected[key] = Protection(limits.session, forced, limits.demands_enforcement)

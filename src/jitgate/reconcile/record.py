@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 from jitgate import audit
 from jitgate.audit import Event, Operation, Outcome, Proof
@@ -12,10 +13,11 @@ from jitgate.core import progress
 from jitgate.core.access import CloseReason, Grant, State
 from jitgate.core.desired import AccessKey
 from jitgate.core.progress import Move
-from jitgate.reconcile import story
+from jitgate.reconcile import consent, story
 from jitgate.reconcile.claim import Pass
-from jitgate.store import grants, lease, scopes
+from jitgate.store import exposures, grants, lease, scopes
 from jitgate.store.database import Tx
+from jitgate.store.scopes import Scope
 
 LATE = timedelta(seconds=30)
 """A port that is not proven shut this long after it began to close is an alarm."""
@@ -27,33 +29,36 @@ _AHEAD = "the firewall holds a later generation than the database"
 _UNPROTECTED = timedelta(seconds=15)
 """How soon to try again to protect a port that could not be: somebody uncovered was connected to it."""
 
+_NAMED = 10
+"""So many grants are named at the most where no room is left."""
+
+_SOONER = 0.2
+"""By how much of the time between two sweeps of a scope it may be swept sooner."""
+
 _JUST_EXPIRES = timedelta(seconds=1)
 """A key that ends so soon may be gone from the firewall already: its clock may be a little ahead."""
-
-
-def is_current(tx: Tx, begun: Pass) -> bool:
-    """Whether nobody has begun another look since. If somebody has, what this one saw counts no more."""
-    state = scopes.get(tx, begun.scope)
-    return state is not None and state.generation == begun.desired.generation
 
 
 def done(tx: Tx, begun: Pass, outcome: Done, owner: str, sweep_every: timedelta) -> None:
     """The firewall did it: move the grants that its report proves."""
     report = outcome.report
     current = _unchanged(tx, begun)
-    result = progress.progress(current, begun.desired, report, tx.now)
-    # Settled first: a grant that stands may be closed by one of the moves, because a newer one takes its place.
-    grants.settle(tx, [grant.uid for grant in result.settled])
-    _move(tx, result.moves)
+    has_progressed = _prove(tx, begun, current, report)
     summary = _summary(report) if begun.desired.complete else None
-    again = min(sweep_every, _UNPROTECTED) if any(report.protected.values()) else sweep_every
+    waits = consent.take_in(tx, begun, report)
+    # What waits for somebody's consent is looked at anew as soon as that is given.
+    is_soon = any(report.protected.values()) and not waits
+    again = min(sweep_every, _UNPROTECTED) if is_soon else _spread(sweep_every, begun.scope)
     scopes.record_success(tx, begun.scope, outcome.memory, summary, begun.desired.at, tx.now + again)
-    if summary is None and report.connections:
-        scopes.record_connections(tx, begun.scope, _connections(report))
+    if summary is None and (report.connections or begun.memory):
+        scopes.record_part(tx, begun.scope, _connections(report), report.under_way)
     if begun.desired.complete:
+        exposures.work_out(tx, begun.scope)
         grants.doubt(tx, _missing(begun, report, tx.now))
+    if report.again_at is not None:
+        scopes.sweep_by(tx, begun.scope, report.again_at)
     audit.record(tx, _told(begun, report))
-    if current and not (result.moves or result.settled):
+    if current and not has_progressed:
         failed(tx, begun, "the firewall does not hold what it was asked to hold", True, owner)
     else:
         _finish(tx, begun, owner)
@@ -66,18 +71,22 @@ def idle(tx: Tx, begun: Pass, owner: str) -> None:
 
 def pending(tx: Tx, begun: Pass, outcome: Pending, owner: str) -> None:
     """The firewall is at it: keep what it wants remembered, and ask again."""
+    _prove_part(tx, begun, outcome.report)
     _give_up(tx, begun.scope, "the firewall has not answered")
     late = [grant for grant in _unchanged(tx, begun) if _is_late(grant, tx.now)]
     error = "a port is not proven shut: the firewall has not answered" if late else ""
     if late and error != begun.error:
         audit.record(tx, [_late(begun, late, error)])
     scopes.record_pending(tx, begun.scope, outcome.memory, error)
-    _release(tx, begun, owner, max(outcome.until, tx.now + _wait(0)))
+    # What ends meanwhile does not wait for what is under way.
+    due = min(outcome.until, grants.next_due(tx, begun.scope) or outcome.until)
+    _release(tx, begun, owner, max(due, tx.now + _wait(0)))
 
 
-def failed(tx: Tx, begun: Pass, error: str, retry: bool, owner: str) -> None:
-    """The firewall did not do it. Openings are given up in the end; closes never are."""
+def failed(tx: Tx, begun: Pass, error: str, retry: bool, owner: str, report: Report | None = None) -> None:
+    """The firewall did not do it, or only what `report` proves. Openings are given up in the end; closes never are."""
     attempts = begun.attempts + 1
+    _prove_part(tx, begun, report)
     current = _unchanged(tx, begun)
     if not retry:
         _move(tx, [move for grant in current if (move := progress.fails(grant, tx.now, error)) is not None])
@@ -110,6 +119,38 @@ def behind(tx: Tx, begun: Pass, generation: int, owner: str) -> None:
     _release(tx, begun, owner, tx.now)
 
 
+def _prove(tx: Tx, begun: Pass, current: Sequence[Grant], report: Report) -> bool:
+    """Move the grants that a report proves; whether there were any."""
+    result = progress.progress(current, begun.desired, report, tx.now)
+    # Settled first: a grant that stands may be closed by one of the moves, because a newer one takes its place.
+    grants.settle(tx, [grant.uid for grant in result.settled])
+    _move(tx, [_with_what_fills(tx, move) for move in result.moves] if report.is_full else result.moves)
+    return bool(result.moves or result.settled)
+
+
+def _with_what_fills(tx: Tx, move: Move) -> Move:
+    """A move whose reason names the grants that leave no room. By their ids: who may not read them learns nothing."""
+    if move.reason is not CloseReason.FAILED:
+        return move
+    filling = [grant for grant in grants.live_on(tx, move.grant.machine) if grant.state is State.OPEN]
+    named = ", ".join(f"{grant.uid} (port {grant.port})" for grant in filling[:_NAMED])
+    more = f" and {len(filling) - _NAMED} more" if len(filling) > _NAMED else ""
+    return replace(move, detail=f"{move.detail}. It is filled by the grants {named}{more}")
+
+
+def _prove_part(tx: Tx, begun: Pass, report: Report | None) -> None:
+    """As `_prove`, of what stands although the whole does not yet."""
+    if report is None:
+        return
+    _prove(tx, begun, _unchanged(tx, begun), report)
+    if report.connections or report.under_way:
+        scopes.record_part(tx, begun.scope, _connections(report), report.under_way)
+    if report.again_at is not None:
+        scopes.sweep_by(tx, begun.scope, report.again_at)
+    if report.repaired:
+        audit.record(tx, [_repaired(begun, report)])
+
+
 def _told(begun: Pass, report: Report) -> list[Event]:
     """The event that ends the one before the call, and what the firewall found changed behind our back."""
     events = []
@@ -117,10 +158,12 @@ def _told(begun: Pass, report: Report) -> list[Event]:
         applied = _event(begun, Operation.FIREWALL_APPLY, Outcome.SUCCEEDED, {"standing": len(report.standing)})
         events.append(replace(applied, proof=_proof(report)))
     if report.repaired:
-        events.append(
-            _event(begun, Operation.FIREWALL_REPAIR, Outcome.SUCCEEDED, {"repaired": list(report.repaired)[:100]})
-        )
+        events.append(_repaired(begun, report))
     return events
+
+
+def _repaired(begun: Pass, report: Report) -> Event:
+    return _event(begun, Operation.FIREWALL_REPAIR, Outcome.SUCCEEDED, {"repaired": list(report.repaired)[:100]})
 
 
 def _proof(report: Report) -> Proof | None:
@@ -140,15 +183,18 @@ def _finish(tx: Tx, begun: Pass, owner: str) -> None:
         tx.wake(begun.scope)
     else:
         due = min(filter(None, (grants.next_due(tx, begun.scope), state.sweep_at)))
-    _release(tx, begun, owner, due)
+    lease.release(tx, begun.scope, owner, _or_sooner(begun, state, due))
 
 
 def _release(tx: Tx, begun: Pass, owner: str, due: datetime) -> None:
     """Let go of the scope, until `due` or what somebody has asked for meanwhile."""
-    state = scopes.get(tx, begun.scope)
-    if state is not None and state.due_at is not None and state.due_at < begun.until:
-        due = min(due, state.due_at)
-    lease.release(tx, begun.scope, owner, due)
+    lease.release(tx, begun.scope, owner, _or_sooner(begun, scopes.get(tx, begun.scope), due))
+
+
+def _or_sooner(begun: Pass, state: Scope | None, due: datetime) -> datetime:
+    if state is None or state.due_at is None or state.due_at >= begun.until:
+        return due
+    return min(due, state.due_at)
 
 
 def _unchanged(tx: Tx, begun: Pass) -> list[Grant]:
@@ -160,7 +206,7 @@ def _move(tx: Tx, moves: Sequence[Move]) -> None:
     if not moves:
         return
     grants.move(tx, moves)
-    audit.record(tx, story.of_moves(tx, moves))
+    story.tell(tx, moves)
     _close_superseded(tx, [move.grant.uid for move in moves if move.state is State.OPEN])
 
 
@@ -173,13 +219,19 @@ def _close_superseded(tx: Tx, opened: Sequence[str]) -> None:
         ]
         # One of them may itself have waited to take somebody's place, who then waits for these: look again.
         grants.move(tx, moves)
-        audit.record(tx, story.of_moves(tx, moves))
+        story.tell(tx, moves)
 
 
 def _give_up(tx: Tx, scope: str, why: str) -> None:
     """Shut what has been tried to be opened for too long, whether or not this look was about it."""
     waiting = grants.opening_since(tx, scope, tx.now - progress.OPENING_MAY_TAKE)
     _move(tx, [move for grant in waiting if (move := progress.gives_up(grant, tx.now, why)) is not None])
+
+
+def _spread(every: timedelta, scope: str) -> timedelta:
+    """When to sweep again: each scope somewhat sooner by its own measure, so that what one policy or one start made be
+    swept at once is not swept at once for ever after."""
+    return every * (1 - _SOONER * (crc32(scope.encode()) % 1000) / 1000)
 
 
 def _missing(begun: Pass, report: Report, now: datetime) -> list[AccessKey]:
@@ -206,6 +258,7 @@ def _summary(report: Report) -> Mapping[str, Any]:
         "connections": _connections(report),
         "endsSessions": report.capabilities.ends_sessions,
         "ownDeadline": report.capabilities.own_deadline,
+        "underWay": report.under_way,
     }
 
 

@@ -1,10 +1,13 @@
 """How moves of grants read in the record."""
 
 from collections.abc import Sequence
+from functools import partial
 
+from jitgate import audit
 from jitgate.audit import Event, Operation, Outcome
 from jitgate.core.access import CloseReason, State
 from jitgate.core.progress import Move
+from jitgate.reconcile import counted
 from jitgate.store import machines
 from jitgate.store.database import Tx
 
@@ -17,10 +20,12 @@ _OPERATIONS = {
 }
 
 
-def of_moves(tx: Tx, moves: Sequence[Move]) -> list[Event]:
-    """One event a move, under the machine's id, tied to its request."""
+def tell(tx: Tx, moves: Sequence[Move]) -> None:
+    """Put moves on record, and have them counted once that is committed: one event a move, under the machine's id, tied
+    to its request."""
     ids = machines.ids(tx, {move.grant.machine for move in moves})
-    return [_event(move, ids.get(move.grant.machine, move.grant.machine)) for move in moves]
+    audit.record(tx, [_event(move, ids.get(move.grant.machine, move.grant.machine)) for move in moves])
+    tx.afterwards(partial(counted.moves, moves))
 
 
 def _event(move: Move, machine_id: str) -> Event:

@@ -91,6 +91,22 @@ async def list_heads(service: Service, asker: Asker, *, limit: int = 100, after:
     return Page(shown, str(shown[-1].head.number) if len(found) > limit else None)
 
 
+async def last_sealed(service: Service) -> int:
+    """The sequence of the newest sealed event; 0: there is none."""
+    found = await service.store.read(heads.last)
+    return found.head.last if found else 0
+
+
+async def sealed_after(service: Service, sequence: int, most: int) -> Sequence[Entry]:
+    """The next sealed events: not for anybody's eyes, but for who works out whom to tell of them."""
+    return await service.store.read(lambda tx: heads.sealed_after(tx, sequence, most))
+
+
+async def seal(service: Service) -> Sealed | None:
+    """The newest sealed head; None: nothing is sealed yet. It says no more than how much there is."""
+    return await service.store.read(heads.last)
+
+
 def _filter(tx: Tx, wanted: Selection) -> Filter:
     """By uid where the person is known: a name alone is looked for in the whole record."""
     known = principals.find(tx, wanted.person) if wanted.person else None

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from jitgate import audit, reconsideration
 from jitgate.audit import Operation, Outcome
-from jitgate.core import roles
-from jitgate.core.access import CloseReason, State
+from jitgate.core import roles, shortening
+from jitgate.core.access import CloseReason, Span, State
 from jitgate.core.approval import Missing, Need
 from jitgate.core.decide import Decision, Denied, NeedsApproval
+from jitgate.core.duration import Duration, describe
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound
 from jitgate.core.progress import Move
 from jitgate.service import pages, presentation
@@ -45,7 +46,8 @@ async def list_waiting(
         last = pages.read_token(after)
         while len(found) <= limit and (batch := approvals.waiting(tx, _SCAN, last)):
             for last in batch:
-                found += _waiting(tx, asker, last[1])
+                view = waiting_view(tx, asker, requests.get(tx, last[1]))
+                found += [view] if view is not None else []
                 if len(found) > limit:
                     break
         shown = found[:limit]
@@ -57,15 +59,18 @@ async def list_waiting(
     return await service.store.read(work)
 
 
-async def approve(service: Service, asker: Asker, uid: str, note: str = "") -> RequestView:
+async def approve(
+    service: Service, asker: Asker, uid: str, note: str = "", most: Duration | None = None
+) -> RequestView:
     """Agree to a request. Once everybody who has to has agreed, it opens, or waits for its start.
 
-    The whole decision is made again first: rights, policies, guardrails, freezes. Raises NotFound, Forbidden (also
-    for one's own), and Conflict for what is decided already, has waited too long, or would not be granted any more.
+    `most`: it may last so long at most, which is less than was asked for. The whole decision is made again first:
+    rights, policies, guardrails, freezes. Raises NotFound, Forbidden (also for one's own), Invalid for a longer time
+    than was asked for, and Conflict for what is decided already, has waited too long, or would not be granted any more.
     """
     _check_note(note)
     return await attempt(
-        service, asker, Operation.APPROVE, f"request/{uid[:40]}", lambda tx: _approve(tx, asker, uid, note)
+        service, asker, Operation.APPROVE, f"request/{uid[:40]}", lambda tx: _approve(tx, asker, uid, note, most)
     )
 
 
@@ -94,18 +99,25 @@ async def withdraw(service: Service, asker: Asker, uid: str) -> RequestView:
     return await attempt(service, asker, Operation.WITHDRAW, f"request/{uid[:40]}", work)
 
 
-async def decide_by_link(service: Service, asker: Asker, link: str, verdict: Verdict, note: str = "") -> RequestView:
+async def decide_by_link(
+    service: Service, asker: Asker, link: str, verdict: Verdict, note: str = "", most: Duration | None = None
+) -> RequestView:
     """Approve or deny with the link of a notification, which is good once, for the approver that it was made for.
 
     The link is no credential: whoever uses it has signed in. Raises Forbidden for a link that is none, or
     somebody else's, and what `approve` and `deny` raise; for one that was used, Conflict.
     """
-    request = links.read(service.settings.link_key, link, asker.principal.uid)
+    request = follow_link(service, asker, link)
     if request is None:
         raise Forbidden("This link is not good, or it was not made for you. Use the one that was sent to you.")
     if verdict is Verdict.APPROVED:
-        return await approve(service, asker, request, note)
+        return await approve(service, asker, request, note, most)
     return await deny(service, asker, request, note)
+
+
+def follow_link(service: Service, asker: Asker, link: str) -> str | None:
+    """The request (by uid) that the link of a notification leads the asker to; None for one that is not theirs."""
+    return links.read(service.settings.link_keys(), link, asker.principal.uid)
 
 
 def find(tx: Tx, asker: Asker, uid: str) -> list[Granted]:
@@ -120,7 +132,7 @@ def find(tx: Tx, asker: Asker, uid: str) -> list[Granted]:
     found = [given for one in requests.find(tx, prefix, 1000) if (given := requests.get(tx, one))]
     known = [given for given in found if _may_know(tx, asker, given)]
     if not known:
-        raise NotFound(f"There is no request {uid[:40]}.")
+        raise NotFound(f"There is no request {uid[:40]}. `jitgate inbox` lists those that wait for you.")
     if len(known) > 1:
         raise Invalid("request", f"{uid!r} is the beginning of several ids", allowed="more characters of the id")
     return known[0]
@@ -129,8 +141,9 @@ def find(tx: Tx, asker: Asker, uid: str) -> list[Granted]:
 # --- parts of these ----------------------------------------------------------------------------------
 
 
-def _approve(tx: Tx, asker: Asker, uid: str, note: str) -> RequestView:
+def _approve(tx: Tx, asker: Asker, uid: str, note: str, most: Duration | None) -> RequestView:
     given, pending = _undecided(tx, asker, uid)
+    pending = _shorten(tx, asker, pending, most) if most is not None else pending
     asked = given[0].asked
     decision = _decision(tx, pending)
     _must_be_new(tx, asker, asked.uid)
@@ -140,7 +153,8 @@ def _approve(tx: Tx, asker: Asker, uid: str, note: str) -> RequestView:
     if not lacking:
         _begin(tx, pending)
     asked_next = reconsideration.approvers(tx, lacking, asked)
-    facts = {"note": note, "missing": reconsideration.describe(lacking), "approvers": asked_next}
+    told = {} if most is None else {"shortenedTo": str(most)}
+    facts = {**told, "note": note, "missing": reconsideration.describe(lacking), "approvers": asked_next}
     return _told(tx, asker, given, Operation.APPROVE, Outcome.ACCEPTED if lacking else Outcome.SUCCEEDED, facts)
 
 
@@ -167,6 +181,23 @@ def _undecided(tx: Tx, asker: Asker, uid: str) -> tuple[list[Granted], list[Gran
     if any(_is_over(end, tx.now) for one in pending for end in (one.grant.wait_until, one.grant.end)):
         raise Conflict(f"Request {asked.uid[:8]} has waited too long. {asked.requestor} has to ask again.")
     return given, pending
+
+
+def _shorten(tx: Tx, asker: Asker, pending: Sequence[Granted], most: Duration) -> list[Granted]:
+    """The grants that wait, none longer than an approver will have it. Raises Invalid for more than was asked for."""
+    start = pending[0].asked.start
+    begins = start if start is not None and start > tx.now else tx.now
+    spans = shortening.shorten([one.grant.span for one in pending], most, begins)
+    return [
+        one if span == one.grant.span else _shortened(tx, asker, one, span, begins)
+        for one, span in zip(pending, spans, strict=True)
+    ]
+
+
+def _shortened(tx: Tx, asker: Asker, one: Granted, span: Span, begins: datetime) -> Granted:
+    before, after = (describe(each.end_from(begins) - begins) for each in (one.grant.span, span))
+    detail = f"{asker.principal.name} shortened it from {before} to {after}"
+    return replace(one, grant=approvals.shorten(tx, one.grant, span, detail), detail=detail)
 
 
 def _is_over(moment: datetime | None, now: datetime) -> bool:
@@ -218,25 +249,23 @@ def _begin(tx: Tx, pending: Sequence[Granted]) -> None:
             scopes.wake(tx, grant.scope)
 
 
-def _waiting(tx: Tx, asker: Asker, uid: str) -> list[WaitingView]:
-    """A request as its approvers see it; nothing for who is not one of them."""
-    given = requests.get(tx, uid)
+def waiting_view(tx: Tx, asker: Asker, given: Sequence[Granted]) -> WaitingView | None:
+    """A request that waits, as its approvers see it; None for who is not one of them."""
     pending = [one for one in given if one.grant.state is State.PENDING]
     if not pending or pending[0].asked.principal == asker.principal.uid:
-        return []
+        return None
     decision = reconsideration.decide_again(tx, pending)
     if not _could_decide(asker, pending, decision):
-        return []
+        return None
     asked = pending[0].asked
     lacking = reconsideration.missing(tx, decision, asked)
-    said = approvals.of(tx, [uid])[uid]
-    has_said = any(one.principal == asker.principal.uid for one in said)
-    now = any(one.step.admits(asker.principal, one.need.machine, asked.at, tx.now) for one in lacking)
-    why = " ".join(map(str, decision.reasons)) if isinstance(decision, Denied) else ""
     view = _view(tx, given)
-    return [
-        WaitingView(view, reconsideration.describe(lacking), pending[0].grant.wait_until, now and not has_said, why)
-    ]
+    has_said = any(one.principal == asker.principal.uid for one in view.said)
+    is_asked = any(one.step.admits(asker.principal, one.need.machine, asked.at, tx.now) for one in lacking)
+    # What nobody has to agree to any more needs one word all the same.
+    now = is_asked or not (lacking or isinstance(decision, Denied))
+    why = " ".join(map(str, decision.reasons)) if isinstance(decision, Denied) else ""
+    return WaitingView(view, reconsideration.describe(lacking), pending[0].grant.wait_until, now and not has_said, why)
 
 
 def _could_decide(asker: Asker, pending: Iterable[Granted], decision: Decision) -> bool:
@@ -253,12 +282,12 @@ def _could_ever(asker: Asker, need: Need) -> bool:
 def _may_know(tx: Tx, asker: Asker, given: Sequence[Granted]) -> bool:
     if all(may_read(asker, one) for one in given):
         return True
-    pending = [one for one in given if one.grant.state is State.PENDING]
     said = approvals.of(tx, [given[0].asked.uid])[given[0].asked.uid]
     is_good = all(asker.principal.can_use(roles.APPROVE, one.machine_id) for one in given)
     if is_good and any(one.principal == asker.principal.uid for one in said):
         return True
-    return bool(pending) and _could_decide(asker, pending, reconsideration.decide_again(tx, pending))
+    # Also once it is decided: whoever was asked learns what became of it.
+    return given[0].asked.approvals > 0 and _could_decide(asker, given, reconsideration.decide_again(tx, given))
 
 
 def _what_became(given: Sequence[Granted]) -> str:

@@ -69,7 +69,10 @@ async def get_assignment(service: Service, asker: Asker, uid: str, scope: str) -
     def work(tx: Tx) -> AssignmentView:
         given = rows.assignment(tx, uid)
         if given is None or key(given.scope) != key(check_scope(scope)):
-            raise NotFound(f"There is no role assignment {uid[:64]} at {scope}.", code="RoleAssignmentNotFound")
+            raise NotFound(
+                f"There is no role assignment {uid[:64]} at {scope}. List those that there are.",
+                code="RoleAssignmentNotFound",
+            )
         return _views(tx, [given])[0]
 
     return await service.store.read(work)
@@ -157,7 +160,10 @@ def _role(tx: Tx, name: str, scope: str) -> Role:
 def _holder(tx: Tx, name: str) -> Account:
     found = principals.find_any(tx, name)
     if found is None:
-        raise NotFound(f"There is no principal or group {name[:100]!r} here.", code="PrincipalNotFound")
+        raise NotFound(
+            f"There is no principal or group {name[:100]!r} here. `jitgate principal ls` lists them.",
+            code="PrincipalNotFound",
+        )
     return found
 
 

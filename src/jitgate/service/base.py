@@ -1,7 +1,9 @@
 """What every use case is given: the house it works in, and who asks."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from jitgate.clock import Clock
 from jitgate.core import policy
@@ -30,7 +32,7 @@ class Settings:
     `subscription`, `resource_group`  where machines outside the clouds are filed
     `remind_before`   how long before its end a grant's owner is reminded; zero: not at all
     `public_url`      where people reach this server; "": not known, so notifications hold no addresses
-    `link_key`        signs the links of notifications; empty: there are none
+    `link_keys`       of the links in notifications, the one that signs first; none: there are no links
     """
 
     subscription: str
@@ -39,16 +41,30 @@ class Settings:
     longest_access: timedelta = policy.LONGEST_ACCESS
     remind_before: timedelta = timedelta(minutes=10)
     public_url: str = ""
-    link_key: bytes = field(default=b"", repr=False)
+    link_keys: Callable[[], Sequence[bytes]] = tuple
     sign_in: SignIn = field(default_factory=SignIn)
+
+
+CheckSettings = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""A connector's settings as its kind takes them. Raises Invalid."""
+
+Reach = Callable[[Mapping[str, Any]], frozenset[str]]
+"""The accounts that a connector's settings lead to."""
+
+
+def reach_none(_settings: Mapping[str, Any]) -> frozenset[str]:
+    """None: the settings lead to no account of their own."""
+    return frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """The house: where things are kept, and by which clock.
 
-    `attempts`  how often who has tried to sign in
-    `bearers`   whose tokens are believed
+    `attempts`         how often who has tried to sign in
+    `bearers`          whose tokens are believed
+    `connector_kinds`  the clouds that can be connected here
+    `connector_reach`  for kinds whose settings lead to accounts of their own: which those are, by the settings
     """
 
     store: Store
@@ -56,6 +72,8 @@ class Service:
     settings: Settings
     attempts: Attempts = field(default_factory=Attempts)
     bearers: Bearers = field(default_factory=Bearers)
+    connector_kinds: Mapping[str, CheckSettings] = field(default_factory=dict)
+    connector_reach: Mapping[str, Reach] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Personal tokens, and the client secrets of service principals: making, listing and revoking them.
+"""Personal tokens, and the client secrets of service principals: making, listing and revoking them; links too.
 
 One's own tokens are one's own business. What belongs to others needs a right, and a credential that is itself limited,
 or that only stands in for another, makes no further ones: it would outlive its own limits.
@@ -15,19 +15,21 @@ from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound
 from jitgate.core.roles import Kind, Limit
 from jitgate.identity import credentials as proofs
 from jitgate.identity.credentials import New
-from jitgate.identity.kinds import OWNER, SECRET, TOKEN
+from jitgate.identity.kinds import LINK, OWNER, SECRET, TOKEN
 from jitgate.service.attempt import attempt, event, must_not_be_frozen, require
 from jitgate.service.base import Asker, Service
 from jitgate.service.delegation import require_rights_of
 from jitgate.store import credentials, principals
 from jitgate.store.database import Tx
 from jitgate.store.principals import Account, Credential
+from jitgate.store.tenure import MAKER
 from jitgate.trust import tokens
 
 SHORTEST, LONGEST = timedelta(minutes=5), timedelta(days=730)
 MOST_ACTIONS, LONGEST_ACTION, LONGEST_LABEL, MOST_EACH = 100, 256, 200, 50
 SERVICE = "service"
 _KINDS = (TOKEN, OWNER, SECRET)
+_KINDS_OF_OTHERS = (*_KINDS, LINK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +98,23 @@ async def make_secret(service: Service, asker: Asker, name: str, wanted: Wanted)
 
 
 async def list_credentials(service: Service, asker: Asker, name: str | None = None) -> tuple[Held, ...]:
-    """Tokens and secrets, one's own or of whom is named, oldest first. Raises Forbidden, NotFound.
+    """Tokens and secrets, one's own or of whom is named, oldest first; of whom is named, sign-in links too.
 
-    A limited credential is told of no other.
+    Raises Forbidden, NotFound. A limited credential is told of no other.
     """
     if name is not None:
         require(asker, roles.READ_CREDENTIAL, "/")
 
     def work(tx: Tx) -> tuple[Held, ...]:
         account = _own_account(tx, asker) if name is None else _existing(tx, name)
-        found = credentials.list_of(tx, account.uid, _KINDS)
-        return tuple(_held(tx, each, account) for each in found if name is not None or _is_own(asker, each))
+        found = credentials.list_of(tx, account.uid, _KINDS if name is None else _KINDS_OF_OTHERS)
+        return tuple(held(tx, each, account) for each in found if name is not None or _is_own(asker, each))
 
     return await service.store.read(work)
 
 
 async def revoke_credential(service: Service, asker: Asker, id: str) -> None:
-    """Make a token or secret useless at once, by its id or by all of it. Revoking twice is revoking once.
+    """Make a token, secret or sign-in link useless at once, by its id or by all of it. Revoking twice is revoking once.
 
     Raises NotFound, Forbidden.
     """
@@ -124,7 +126,7 @@ async def revoke_credential(service: Service, asker: Asker, id: str) -> None:
         if not _is_own(asker, found):
             require(asker, roles.DELETE_CREDENTIAL, "/")
             must_not_be_frozen(tx, asker)
-        if found is None or found.kind not in _KINDS:
+        if found is None or found.kind not in _KINDS_OF_OTHERS:
             raise NotFound(f"There is no token or secret {id[:40]!r}. List them to see their ids.")
         if credentials.revoke(tx, found.id):
             facts = {"kind": found.kind, "label": found.label, "credential": found.id, "of": found.principal}
@@ -172,13 +174,15 @@ def _make(tx: Tx, asker: Asker, account: Account, kind: str, wanted: Wanted) -> 
     living = [each for each in credentials.list_of(tx, account.uid, [kind]) if not _has_ended(tx, each)]
     if len(living) >= MOST_EACH:
         raise Conflict(f"{account.name} holds {MOST_EACH} of them already. Revoke those that nobody uses.")
-    facts = {} if wanted.limit is None else proofs.as_fact(wanted.limit)
+    facts = {} if wanted.limit is None else dict(proofs.as_fact(wanted.limit))
+    if kind == SECRET:
+        facts[MAKER] = asker.principal.uid
     token = proofs.make(tx, account.uid, New(kind, wanted.label.strip(), wanted.life, facts))
     made = credentials.get(tx, token.id)
     assert made is not None
     told = {"kind": kind, "label": made.label, "credential": made.id, "of": account.uid, **facts}
     audit.record(tx, [event(asker, Operation.CREDENTIAL_CREATE, Outcome.SUCCEEDED, account.name, told)])
-    return Made(_held(tx, made, account), token.text)
+    return Made(held(tx, made, account), token.text)
 
 
 def _own_account(tx: Tx, asker: Asker) -> Account:
@@ -192,7 +196,8 @@ def _existing(tx: Tx, name: str) -> Account:
     return found
 
 
-def _held(tx: Tx, each: Credential, account: Account) -> Held:
+def held(tx: Tx, each: Credential, account: Account) -> Held:
+    """A credential as its holder sees it."""
     return Held(
         id=each.id,
         kind=each.kind,

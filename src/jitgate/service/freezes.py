@@ -39,6 +39,14 @@ async def list_freezes(service: Service, asker: Asker, *, ended: bool = False) -
     return await service.store.read(lambda tx: freezes.list_all(tx, most=MOST_LISTED, ended=ended))
 
 
+async def list_concerning(service: Service, asker: Asker, machine_ids: Sequence[str] = ()) -> Sequence[Freeze]:
+    """What is frozen of the asker, of everything, or at some machines: whoever is held up by it is told why."""
+    who = asker.principal
+    found = await service.store.read(lambda tx: freezes.over(tx, who.uid, machine_ids))
+    everywhere = [one for one in found if one.person == who.uid or one.scope == EVERYTHING]
+    return everywhere or [one for one in found if any(one.holds(who, each) for each in machine_ids)]
+
+
 async def freeze(service: Service, asker: Asker, target: Target, why: str) -> Kept:
     """Shut everything that is open for a target, and refuse what is asked, until it is thawed.
 
@@ -81,7 +89,7 @@ def _freeze(tx: Tx, asker: Asker, target: Target, why: str) -> Freeze:
         require(asker, roles.FREEZE, EVERYTHING)
         account = principals.find(tx, target.person)
         if account is None:
-            raise NotFound(f"There is nobody named {target.person[:100]!r}.")
+            raise NotFound(f"There is nobody named {target.person[:100]!r}. `jitgate principal ls` lists everybody.")
         if account.uid == asker.principal.uid:
             raise Forbidden("Nobody freezes themselves: they could not thaw it. Another administrator can freeze you.")
         return Freeze(uuid4().hex, why, tx.now, person=account.uid)
@@ -101,7 +109,9 @@ def _find(tx: Tx, asker: Asker, uid: str) -> Kept:
     found = freezes.find(tx, wanted, 2) if wanted.isalnum() and len(wanted) >= _SHORTEST_PREFIX else []
     if len(found) != 1:
         require(asker, roles.THAW, EVERYTHING)
-        raise NotFound(f"There is no freeze {uid[:40]!r}, or it is the beginning of several.")
+        raise NotFound(
+            f"There is no freeze {uid[:40]!r}, or it is the beginning of several. `jitgate freezes` lists them."
+        )
     return found[0]
 
 

@@ -127,8 +127,9 @@ async def shorten_grant(service: Service, asker: Asker, uid: str, span: Span) ->
 async def move_grant(service: Service, asker: Asker, uid: str, sources: tuple[Prefix, ...]) -> GrantView:
     """Open the rest of a grant for another source; the old source shuts once the new one is open.
 
-    Answers with the new grant, of the same request and with the same end. Raises NotFound, Forbidden,
-    Conflict, Invalid, Refused.
+    Answers with the new grant, of the same request and with the same end. Where the rules ask for approval, that is
+    a request of its own which waits for it, while the old source stays open. Raises NotFound, Forbidden, Conflict,
+    Invalid, Refused.
     """
 
     def move(tx: Tx, given: Granted) -> Granted:
@@ -137,9 +138,13 @@ async def move_grant(service: Service, asker: Asker, uid: str, sources: tuple[Pr
             raise Forbidden(f"Grant {old.uid[:8]} is {given.asked.requestor}'s, and only its owner can move it.")
         if not old.state.is_live or old.end is None:
             raise Conflict(f"Grant {old.uid[:8]} is {old.state}: only an open grant can be moved. Ask again instead.")
-        decision, _ = decision_on(tx, asker, _ask_again(given, sources, Span(end=old.end), asker), _policies(tx, given))
-        _refuse_approval(decision)
-        fresh = make_grant(decision.terms[0], State.OPENING, given.asked.uid, asker, tx)
+        again = replace(_ask_again(given, sources, Span(end=old.end), asker), moved_from=old.uid)
+        covering = _policies(tx, given)
+        decision, _ = decision_on(tx, asker, again, covering)
+        if isinstance(decision, NeedsApproval):
+            return requests.get(tx, grant(tx, asker, again, covering).uid)[0]
+        terms = decision.terms[0]
+        fresh = replace(make_grant(terms, State.OPENING, given.asked.uid, asker, tx), moved_from=old.uid)
         texts = tuple(prefixes.text(source) for source in sources)
         new = replace(given, grant=fresh, at=tx.now, source_texts=texts, position=given.position)
         grants.add(tx, [(fresh, requests.more(new))])
@@ -178,7 +183,7 @@ def _find(tx: Tx, asker: Asker, uid: str) -> Granted:
         )
     found = [given for given in requests.find_grants(tx, prefix, 1000) if may_read(asker, given)]
     if not found:
-        raise NotFound(f"There is no grant {uid[:40]}.")
+        raise NotFound(f"There is no grant {uid[:40]}. `jitgate ls --all` lists them.")
     if len(found) > 1:
         raise Invalid("grant", f"{uid!r} is the beginning of several ids", allowed="more characters of the id")
     return found[0]
@@ -260,6 +265,7 @@ def _facts(grant: Grant) -> dict[str, Any]:
         "sources": list(grant.sources),
         "state": str(grant.state),
         "endTimeUtc": _utc(grant.end),
+        **({"movedFrom": grant.moved_from} if grant.moved_from else {}),
     }
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 from jitgate import audit
 from jitgate.audit import Operation, Outcome
 from jitgate.core import roles
-from jitgate.core.errors import Conflict, NotFound
+from jitgate.core.errors import Conflict, Invalid, NotFound
 from jitgate.core.resource_id import check_label
 from jitgate.core.roles import Kind
 from jitgate.service import principals as people
@@ -56,18 +56,20 @@ async def get_group(
     return await service.store.read(work)
 
 
-async def add_group(service: Service, asker: Asker, name: str, *, claimed: bool = False) -> Account:
-    """Make a group. `claimed`: who is in it, the identity provider says at each sign-in, by this very name.
+async def add_group(service: Service, asker: Asker, name: str, *, claimed: bool = False, issuer: str = "") -> Account:
+    """Make a group. `claimed`: who is in it, one identity provider says at each sign-in, by this very name.
 
+    `issuer`: which one, by its name or address; "": the only one where people sign in.
     Raises Forbidden, Invalid, Conflict where a principal or group has that name.
     """
     check_label(name, "name")
 
     def work(tx: Tx) -> Account:
         require(asker, roles.WRITE_GROUP, _WHERE)
+        teller = _issuer(service, issuer) if claimed else None
         people.must_be_new(tx, name)
-        made = principals.add(tx, uuid4().hex, name, Kind.CLAIMED_GROUP if claimed else Kind.GROUP)
-        _record(tx, asker, Operation.GROUP_WRITE, made, claimed=claimed)
+        made = principals.add(tx, uuid4().hex, name, Kind.CLAIMED_GROUP if claimed else Kind.GROUP, teller)
+        _record(tx, asker, Operation.GROUP_WRITE, made, claimed=claimed, issuer=teller)
         return made
 
     return await attempt(service, asker, Operation.GROUP_WRITE, resource(name), work)
@@ -124,12 +126,12 @@ async def leave_group(service: Service, asker: Asker, name: str, who: str) -> No
     await attempt(service, asker, Operation.GROUP_LEAVE, resource(name), work)
 
 
-def follow_claim(tx: Tx, asker: Asker, names: Iterable[str]) -> None:
-    """Have somebody who signs in be in those claimed groups that the identity provider names, and in no other.
+def follow_claim(tx: Tx, asker: Asker, issuer: str, names: Iterable[str]) -> None:
+    """Have somebody who signs in be in those claimed groups of an issuer that it names, and in no other.
 
     Part of the sign-in, in its transaction. What a group allowed that they left closes at once.
     """
-    joined, left = groups.follow_claim(tx, asker.principal.uid, names)
+    joined, left = groups.follow_claim(tx, asker.principal.uid, issuer, names)
     closed = close_ineligible(tx, grants.not_over_of(tx, [asker.principal.uid])) if left else []
     known = principals.get_many(tx, [*joined, *left])
     for uid in joined:
@@ -146,13 +148,24 @@ def find(tx: Tx, name: str) -> Account:
     """A group by name or uid. Raises NotFound."""
     found = principals.find_any(tx, name)
     if found is None or not found.kind.is_group:
-        raise NotFound(f"There is no group {name[:100]!r}.", code="GroupNotFound")
+        raise NotFound(f"There is no group {name[:100]!r}. `jitgate group ls` lists them.", code="GroupNotFound")
     return found
 
 
 def resource(name: str) -> str:
     """What the record calls a group."""
     return f"/groups/{name[:256]}"
+
+
+def _issuer(service: Service, name: str) -> str:
+    """The address of a trusted issuer. Raises Invalid."""
+    trusted = service.bearers.issuers
+    found = [each.issuer.url for each in trusted.providers if name in (each.issuer.name, each.issuer.url)]
+    found = found if name else [each.issuer.url for each in trusted.for_people]
+    if len(found) == 1:
+        return found[0]
+    allowed = ", ".join(each.issuer.name for each in trusted.providers) or "none: none is configured"
+    raise Invalid("issuer", "it must say which trusted issuer tells who is in the group", allowed=allowed)
 
 
 def _group_and_member(tx: Tx, asker: Asker, name: str, who: str) -> tuple[Account, Account]:

@@ -6,11 +6,12 @@ from jitgate import audit
 from jitgate.audit import Operation, Outcome
 from jitgate.core import guardrail as rules
 from jitgate.core import roles
-from jitgate.core.errors import Conflict, Forbidden, NotFound
+from jitgate.core.errors import Conflict, NotFound
 from jitgate.core.guardrail import Guardrail
 from jitgate.core.resource_id import key
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
+from jitgate.service.independence import require_second_person
 from jitgate.store import guardrails, history, scopes
 from jitgate.store.database import Tx
 from jitgate.store.guardrails import Proposal
@@ -18,27 +19,39 @@ from jitgate.store.history import What
 
 
 async def list_guardrails(service: Service, asker: Asker) -> tuple[Guardrail, ...]:
-    """All guardrails, by name. Raises Forbidden."""
-    require(asker, roles.READ_GUARDRAIL, "/")
-    return await service.store.read(lambda tx: tuple(guardrails.list_all(tx)))
+    """The guardrails that the asker may read at their scopes, by name. Raises Forbidden where that is nowhere."""
+    _must_read_somewhere(asker)
+    return await service.store.read(lambda tx: tuple(one for one in guardrails.list_all(tx) if _may_read(asker, one)))
 
 
 async def get_guardrail(service: Service, asker: Asker, name: str) -> Guardrail:
-    """One guardrail. Raises Forbidden, NotFound."""
-    require(asker, roles.READ_GUARDRAIL, "/")
-    return await service.store.read(lambda tx: _existing(tx, name))
+    """One of these. Raises Forbidden, also for who may not be told whether there is one, and NotFound."""
+
+    def work(tx: Tx) -> Guardrail:
+        found = guardrails.get(tx, name)
+        if found is None or not _may_read(asker, found):
+            require(asker, roles.READ_GUARDRAIL, "/")
+        return _existing(tx, name)
+
+    return await service.store.read(work)
 
 
 async def list_proposals(service: Service, asker: Asker) -> Sequence[Proposal]:
-    """Changes that loosen a guardrail and wait for a second administrator. Raises Forbidden."""
-    require(asker, roles.READ_GUARDRAIL, "/")
-    return await service.store.read(guardrails.list_proposals)
+    """Changes that loosen one of these and wait for a second administrator. Raises Forbidden."""
+    _must_read_somewhere(asker)
+
+    def work(tx: Tx) -> Sequence[Proposal]:
+        may = asker.principal.may
+        waiting = guardrails.list_proposals(tx)
+        return [one for one in waiting if all(may(roles.READ_GUARDRAIL, place) for place in _places(tx, one))]
+
+    return await service.store.read(work)
 
 
-async def put_guardrail(service: Service, asker: Asker, guardrail: Guardrail) -> bool:
+async def put_guardrail(service: Service, asker: Asker, guardrail: Guardrail, *, is_new: bool = False) -> bool:
     """Set a guardrail. False: it would loosen what holds, and waits for a second administrator.
 
-    Raises Forbidden, Invalid.
+    `is_new`: it must take no other's place. Raises Forbidden, Invalid, Conflict.
     """
     rules.check(guardrail)
 
@@ -47,6 +60,8 @@ async def put_guardrail(service: Service, asker: Asker, guardrail: Guardrail) ->
         old = guardrails.get(tx, guardrail.name)
         if old is not None:
             require(asker, roles.WRITE_GUARDRAIL, old.selector.scope)
+            if is_new:
+                raise Conflict(f"There is a guardrail {old.name} already. Edit that one, or take another name.")
         return _change(tx, asker, guardrail.name, old, guardrail)
 
     return await attempt(service, asker, Operation.GUARDRAIL_WRITE, _resource(guardrail.name), work)
@@ -69,7 +84,7 @@ async def confirm_guardrail(service: Service, asker: Asker, name: str, mark: str
     """Agree, as a second administrator, to a change that loosens a guardrail.
 
     `mark` names the change that was read (`Proposal.mark`), so that no other can have been put in its place since.
-    Raises Forbidden (also for who proposed it), NotFound, Conflict.
+    Raises Forbidden (also for whoever is not known to be a second person), NotFound, Conflict.
     """
 
     def work(tx: Tx) -> None:
@@ -80,13 +95,18 @@ async def confirm_guardrail(service: Service, asker: Asker, name: str, mark: str
             raise NotFound(f"No change of guardrail {name[:100]!r} waits for confirmation.")
         if proposal.guardrail is not None:
             require(asker, roles.WRITE_GUARDRAIL, proposal.guardrail.selector.scope)
-        if proposal.by == asker.principal.uid:
-            raise Forbidden("Who proposes to loosen a guardrail cannot confirm it: another administrator must.")
+        require_second_person(tx, asker, proposal.by, proposal.at, roles.WRITE_GUARDRAIL, _places(tx, proposal))
         if mark != proposal.mark:
             raise Conflict(f"The change of guardrail {name[:100]!r} is not the one that you have read. Read it again.")
         _put_in_force(tx, asker, proposal.name, proposal.guardrail)
 
     await attempt(service, asker, Operation.GUARDRAIL_WRITE, _resource(name), work)
+
+
+def _places(tx: Tx, proposal: Proposal) -> list[str]:
+    """The scopes that a change is about: before, and after."""
+    rails = (guardrails.get(tx, proposal.name), proposal.guardrail)
+    return [rail.selector.scope for rail in rails if rail is not None]
 
 
 def _change(tx: Tx, asker: Asker, name: str, old: Guardrail | None, new: Guardrail | None) -> bool:
@@ -113,10 +133,19 @@ def _put_in_force(tx: Tx, asker: Asker, name: str, new: Guardrail | None) -> Non
     audit.record(tx, [event(asker, operation, Outcome.SUCCEEDED, _resource(name), _facts(new))])
 
 
+def _must_read_somewhere(asker: Asker) -> None:
+    if not asker.principal.scopes(roles.READ_GUARDRAIL):
+        require(asker, roles.READ_GUARDRAIL, "/")
+
+
+def _may_read(asker: Asker, guardrail: Guardrail) -> bool:
+    return asker.principal.may(roles.READ_GUARDRAIL, guardrail.selector.scope)
+
+
 def _existing(tx: Tx, name: str) -> Guardrail:
     found = guardrails.get(tx, name)
     if found is None:
-        raise NotFound(f"There is no guardrail {name[:100]!r}.")
+        raise NotFound(f"There is no guardrail {name[:100]!r}. `jitgate guardrail ls` lists them.")
     return found
 
 

@@ -10,16 +10,18 @@ from jitgate import audit
 from jitgate.audit import Actor, Event, Operation, Outcome
 from jitgate.core import resource_id, roles
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound
-from jitgate.core.machine import FLEET, SILENT_AFTER, Machine, OperatingSystem
+from jitgate.core.machine import FLEET, SILENT_AFTER, Joins, Machine, OperatingSystem
+from jitgate.core.places import check_place
 from jitgate.core.prefixes import Prefix
 from jitgate.identity import joining
 from jitgate.identity.credentials import NotKnown
 from jitgate.identity.joining import Invitation
 from jitgate.service import machines as machine_cases
+from jitgate.service import selections
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
 from jitgate.service.refusals import refuse
-from jitgate.store import attempts, hosts, machines, scopes
+from jitgate.store import attempts, exposures, hosts, machines, presence, scopes
 from jitgate.store.attempts import Attempt
 from jitgate.store.database import Tx
 from jitgate.store.hosts import Host, Membership
@@ -33,12 +35,14 @@ _MOST_WAITING = 5
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a host says when it joins. `public_key`: whose private half it has proven to hold; `address`: where the call
-    came from."""
+    came from; `place`: of a gateway, where people connect to."""
 
     name: str
     public_key: str
     addresses: tuple[str, ...]
     address: Prefix | None
+    kind: Joins = Joins.HOST
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,16 @@ class JoinTokenMade:
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """A host that has joined or wants to. `machine`: None while it waits. `reported`: addresses that it told and nobody
-    has confirmed."""
+    """A host that has joined or wants to. `machine`: None while it waits, and of a gateway, which is none. `addresses`:
+    where people connect to; `reported`: addresses that it told and nobody has confirmed; `refused`: machines that a
+    gateway told, and why they are not taken in."""
 
     host: Host
     machine: Machine | None
     silent: bool
+    addresses: tuple[str, ...] = ()
     reported: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 # --- for administrators -------------------------------------------------------------------------------
@@ -94,6 +101,14 @@ async def list_hosts(service: Service, asker: Asker) -> tuple[HostView, ...]:
         return _views(tx, found)
 
     return await service.store.read(work)
+
+
+async def host_of(service: Service, asker: Asker, machine: Machine) -> HostView | None:
+    """The host that a machine is; None: it is none, or one that the asker may not read."""
+    if machine.connector != FLEET or not asker.principal.may(roles.READ_HOST, machine.id):
+        return None
+    joined = await member(service, machine.uuid)
+    return None if joined is None else (await service.store.read(lambda tx: _views(tx, [joined])))[0]
 
 
 async def approve_host(service: Service, asker: Asker, name: str) -> HostView:
@@ -138,11 +153,19 @@ async def confirm_addresses(service: Service, asker: Asker, name: str) -> HostVi
     def work(tx: Tx) -> HostView:
         chosen = _named(tx, service, asker, name, lambda each: each.state is Membership.JOINED)
         [view] = _views(tx, [chosen])
-        if view.machine is None or not view.reported:
-            raise Conflict(f"{chosen.name} has reported no other addresses than those that are known.")
-        machines.put(tx, [replace(view.machine, addresses=view.reported)])
-        facts = {"addresses": list(view.reported), "were": list(view.machine.addresses)}
-        audit.record(tx, [event(asker, Operation.HOST_CONFIRM, Outcome.SUCCEEDED, view.machine.id, facts)])
+        if not view.reported:
+            raise Conflict(
+                f"{chosen.name} has reported no other addresses than the known ones. `jitgate host ls` shows them."
+            )
+        if view.machine is not None:
+            machines.put(tx, [replace(view.machine, addresses=view.reported)])
+            exposures.work_out(tx, chosen.scope)
+        else:
+            chosen = replace(chosen, address=view.reported[0])
+            hosts.put_address(tx, chosen.uuid, chosen.address)
+        facts = {"addresses": list(view.reported), "were": list(view.addresses)}
+        audit.record(tx, [event(asker, Operation.HOST_CONFIRM, Outcome.SUCCEEDED, _id(service, chosen), facts)])
+        scopes.sweep_soon(tx, [chosen.scope])
         return _views(tx, [chosen])[0]
 
     return await attempt(service, asker, Operation.HOST_CONFIRM, _resource(name), work)
@@ -159,6 +182,8 @@ async def join(service: Service, token: str, claim: Claim, correlation: str = ""
     Raises NotKnown, Invalid, Conflict.
     """
     resource_id.check_name(claim.name, "name")
+    if claim.kind is Joins.GATEWAY:
+        check_place(claim.place, "place")
     try:
         # A stranger must not have the one who writes wait for it.
         await service.store.read(lambda tx: hosts.by_key(tx, claim.public_key) or joining.prove(tx, token))
@@ -174,6 +199,16 @@ async def member(service: Service, uuid: str) -> Host | None:
     return found if found is not None and found.state is Membership.JOINED else None
 
 
+async def talks_elsewhere(service: Service, scope: str, replica: str) -> bool:
+    """Whether the agent of a member talks to another replica than this one, and that one lives."""
+
+    def work(tx: Tx) -> bool:
+        state = scopes.get(tx, scope)
+        return state is not None and state.home not in (None, replica) and presence.lives(tx, state.home or "")
+
+    return await service.store.read(work)
+
+
 async def report_facts(service: Service, scope: str, facts: Mapping[str, Any], unsupported: str) -> None:
     """Take in what a member tells about itself. New addresses are kept beside those that were confirmed."""
 
@@ -181,7 +216,7 @@ async def report_facts(service: Service, scope: str, facts: Mapping[str, Any], u
         host = hosts.joined(tx, scope)
         known = machines.present(tx, [host.uuid]) if host else {}
         if host is None or host.uuid not in known:
-            return
+            return  # A gateway speaks of machines behind it, and is none.
         hosts.put_facts(tx, host.uuid, facts)
         machine = known[host.uuid]
         told = tuple(facts.get("addresses", ()))
@@ -190,11 +225,13 @@ async def report_facts(service: Service, scope: str, facts: Mapping[str, Any], u
         changed = replace(machine, addresses=addresses, facts=facts, unsupported=unsupported)
         if changed != machine:
             machines.put(tx, [changed])
+            exposures.work_out(tx, scope)
         if changed.unsupported != machine.unsupported:
             scopes.sweep_soon(tx, [scope])
+            selections.take_in(tx, [changed])
         if set(told) != set(addresses) and told != tuple(host.facts.get("addresses", ())):
             properties = {"known": list(addresses), "reported": list(told)}
-            audit.record(tx, [_by_host(Operation.HOST_ADDRESSES, host, machine.id, properties)])
+            audit.record(tx, [by_host(Operation.HOST_ADDRESSES, host, machine.id, properties)])
 
     await service.store.write(work)
 
@@ -215,7 +252,7 @@ async def keep_heard(service: Service, heard: Mapping[str, datetime]) -> None:
     def work(tx: Tx) -> None:
         again = hosts.heard(tx, heard)
         silent = hosts.fall_silent(tx, tx.now - SILENT_AFTER)
-        events = [_by_host(Operation.HOST_HEARD, each, _id(service, each), {}) for each in again]
+        events = [by_host(Operation.HOST_HEARD, each, _id(service, each), {}) for each in again]
         events += [
             Event(Operation.HOST_SILENT, Outcome.FAILED, _id(service, each), properties={"lastHeard": _text(each)})
             for each in silent
@@ -273,12 +310,18 @@ def _claimed(tx: Tx, group: str, claim: Claim, invitation: Invitation) -> Host:
         asked_from=claim.address,
         joined_at=tx.now if is_free else None,
         heard_at=tx.now if is_free else None,
-        facts={"addresses": list(claim.addresses)},
+        facts={"addresses": [claim.place] if claim.kind is Joins.GATEWAY else list(claim.addresses)},
+        kind=claim.kind,
+        address=claim.place,
     )
 
 
 def _take_up(tx: Tx, service: Service, host: Host) -> None:
-    """Make the member's machine. Raises Conflict where another connector has one of that id."""
+    """Make the member's machine, unless it is a gateway. Raises Conflict where another connector has one of that id."""
+    scopes.make_known(tx, host.scope, FLEET)
+    scopes.sweep_soon(tx, [host.scope])
+    if host.kind is Joins.GATEWAY:
+        return
     machine_id = _id(service, host)
     for other in machines.by_keys(tx, [resource_id.key(machine_id)]).values():
         raise Conflict(f"{machine_id} is a machine of the connector {other.connector!r}. Join by another name.")
@@ -294,15 +337,14 @@ def _take_up(tx: Tx, service: Service, host: Host) -> None:
         facts=host.facts,
     )
     machines.put(tx, [machine])
-    scopes.make_known(tx, host.scope, FLEET)
-    scopes.sweep_soon(tx, [host.scope])
     audit.record(tx, [machine_cases.is_found(machine)])
+    selections.take_in(tx, [machine])
 
 
 def _remove(tx: Tx, gone: list[Host]) -> None:
     hosts.remove(tx, [each.uuid for each in gone])
-    present = machines.present(tx, [each.uuid for each in gone])
-    machine_cases.remove(tx, list(present.values()))
+    members = [each for each in gone if each.state is Membership.JOINED]
+    machine_cases.remove(tx, [machine for each in members for machine in machines.in_scope(tx, each.scope)])
 
 
 def _named(tx: Tx, service: Service, asker: Asker, name: str, fits: Callable[[Host], bool]) -> Host:
@@ -318,7 +360,7 @@ def _named(tx: Tx, service: Service, asker: Asker, name: str, fits: Callable[[Ho
         raise Invalid("host", f"several hosts wait under the name {name[:100]!r}", allowed=f"one of {uuids}")
     chosen = next((each for each in readable if each.state is Membership.JOINED), readable[0])
     if not asker.principal.may(roles.WRITE_HOST, _id(service, chosen)):
-        raise Forbidden(f"{asker.principal.name} lacks the right {roles.WRITE_HOST} at {_id(service, chosen)}.")
+        raise Forbidden(f"{asker.principal.name} needs the right {roles.WRITE_HOST} at {_id(service, chosen)}.")
     return chosen
 
 
@@ -329,8 +371,10 @@ def _views(tx: Tx, listed: list[Host]) -> tuple[HostView, ...]:
 
 def _view(tx: Tx, host: Host, machine: Machine | None) -> HostView:
     told = tuple(host.facts.get("addresses", ()))
-    differ = machine is not None and set(told) != set(machine.addresses)
-    return HostView(host, machine, hosts.is_silent(host, tx.now), told if differ else ())
+    known = tuple(machine.addresses) if machine is not None else (host.address,) if host.address else ()
+    reported = told if known and set(told) != set(known) else ()
+    refused = tuple(host.facts.get("refused", ()))
+    return HostView(host, machine, hosts.is_silent(host, tx.now), known, reported, refused)
 
 
 def _group(service: Service, group: str) -> str:
@@ -357,5 +401,8 @@ def _joined(service: Service, host: Host, invitation: Invitation, claim: Claim) 
     return Event(Operation.HOST_JOIN, outcome, _id(service, host), actor, properties=facts)
 
 
-def _by_host(operation: Operation, host: Host, resource: str, properties: Mapping[str, Any]) -> Event:
-    return Event(operation, Outcome.SUCCEEDED, resource, Actor(name=f"host {host.name}"), properties=dict(properties))
+def by_host(operation: Operation, host: Host, resource: str, properties: Mapping[str, Any]) -> Event:
+    """What a host did or told."""
+    return Event(
+        operation, Outcome.SUCCEEDED, resource, Actor(name=f"{host.kind} {host.name}"), properties=dict(properties)
+    )

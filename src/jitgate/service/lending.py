@@ -54,14 +54,16 @@ async def lend(service: Service, caller: Caller, client: str, secret: str, issue
 
     Raises TooMany, and WrongClient in the same words whatever is wrong.
     """
-    now, buckets = service.clock.elapsed(), (by_address(caller.address), by_principal(client))
-    service.attempts.check(now, *buckets)
+    now, strangers = service.clock.elapsed(), by_address(caller.address)
+    service.attempts.check(now, strangers)
     try:
         known = await _prove(service, caller, client, secret)
     except NotKnown as error:
-        service.attempts.failed(now, *buckets)
+        service.attempts.failed(now, strangers)
         await refuse(service, error, caller.address, caller.correlation)
         raise WrongClient from None
+    # Not before it is proven: whoever knows a client's name could keep the client out.
+    service.attempts.check(now, by_principal(known.principal.uid))
     claims = {
         "iss": issuer,
         "aud": tenant(service),

@@ -10,32 +10,11 @@ from jitgate.core.eligibility import may_initiate
 from jitgate.core.errors import Invalid, NotFound
 from jitgate.core.machine import Machine
 from jitgate.core.progress import Move
-from jitgate.service import presentation
+from jitgate.service import presentation, selections
 from jitgate.service.base import Asker, Service
-from jitgate.service.views import MachineView, Page
-from jitgate.store import grants, machines, policies, scopes
+from jitgate.service.views import MachineView
+from jitgate.store import exposures, grants, machines, policies, scopes
 from jitgate.store.database import Tx
-
-
-async def list_machines(
-    service: Service, asker: Asker, *, limit: int = 100, after: str | None = None
-) -> Page[MachineView]:
-    """The machines that the asker may read, by the key of their id."""
-
-    def work(tx: Tx) -> Page[MachineView]:
-        listed: list[Machine] = []
-        last: str | None = after
-        while len(listed) <= limit:
-            found = machines.list_present(tx, after=last or "", most=limit + 1)
-            if not found:
-                break
-            last = found[-1].key
-            listed += [machine for machine in found if asker.principal.may(roles.READ_MACHINE, machine.id)]
-        shown = listed[:limit]
-        views = presentation.machine_views(tx, shown, policies.ids_covering(tx, [m.key for m in shown]))
-        return Page(views, shown[-1].key if len(listed) > limit else None)
-
-    return await service.store.read(work)
 
 
 async def get_machine(service: Service, asker: Asker, name: str) -> MachineView:
@@ -59,31 +38,45 @@ async def machine_to_ask_for(service: Service, asker: Asker, name: str) -> Machi
     Raises NotFound, Invalid.
     """
 
-    def work(tx: Tx) -> Machine:
-        return _only([m for m in machines.find(tx, name) if _is_readable(asker, m) or _may_ask(tx, asker, m)], name)
-
-    return await service.store.read(work)
+    return await service.store.read(lambda tx: to_ask_for(tx, asker, name))
 
 
-async def take_over(service: Service, found: Sequence[Machine], connector: str) -> None:
+async def take_over(service: Service, found: Sequence[Machine], connector: str, home: str | None = None) -> None:
     """Take over what a connector found: new machines, changed facts, and those that are gone.
 
     The grants of a machine that is gone, or that moved behind another firewall, are closed; one made again
-    under the same id inherits none.
+    under the same id inherits none. `home`: the replica, of a connector that knows only what is beside it.
     """
 
+    await service.store.write(lambda tx: take_in(tx, found, connector, home))
+
+
+def take_in(tx: Tx, found: Sequence[Machine], connector: str, home: str | None = None) -> None:
+    """As `take_over`, in a transaction of others."""
+    before = machines.present(tx, [machine.uuid for machine in found])
+    replaced = machines.put(tx, found).removed
+    missing = machines.remove_missing(tx, connector, {machine.uuid for machine in found}, home)
+    for scope in sorted({machine.scope for machine in found}):
+        scopes.make_known(tx, scope, connector, home)
+        exposures.work_out(tx, scope)
+    audit.record(tx, [is_found(machine) for machine in found if machine.uuid not in before])
+    _let_go(tx, list(machines.get_many(tx, [*replaced, *missing]).values()))
+    selections.take_in(tx, [machine for machine in found if _is_otherwise(before.get(machine.uuid), machine)])
+    for machine in found:
+        if machine.uuid in before and before[machine.uuid].scope != machine.scope:
+            _close_all(tx, machine.uuid)
+    scopes.sweep_soon(tx, _touched(before, found))
+
+
+async def keep_heard(service: Service, connector: str, home: str | None, *, is_heard: bool) -> None:
+    """Keep whether the process beside a replica that holds firewalls is heard. Changes are on record."""
+
     def work(tx: Tx) -> None:
-        before = machines.present(tx, [machine.uuid for machine in found])
-        replaced = machines.put(tx, found).removed
-        missing = machines.remove_missing(tx, connector, {machine.uuid for machine in found})
-        for scope in sorted({machine.scope for machine in found}):
-            scopes.make_known(tx, scope, connector)
-        audit.record(tx, [is_found(machine) for machine in found if machine.uuid not in before])
-        _let_go(tx, list(machines.get_many(tx, [*replaced, *missing]).values()))
-        for machine in found:
-            if machine.uuid in before and before[machine.uuid].scope != machine.scope:
-                _close_all(tx, machine.uuid)
-        scopes.sweep_soon(tx, _touched(before, found))
+        if is_heard:
+            changed, told = scopes.be_heard(tx, connector, home), (Operation.HOST_HEARD, Outcome.SUCCEEDED)
+        else:
+            changed, told = scopes.fall_silent(tx, connector, home), (Operation.HOST_SILENT, Outcome.FAILED)
+        audit.record(tx, [Event(*told, scope) for scope in changed])
 
     await service.store.write(work)
 
@@ -102,6 +95,11 @@ def is_found(machine: Machine) -> Event:
 def readable(tx: Tx, asker: Asker, name: str) -> Machine:
     """The machine that a name, id or uuid stands for, of those that the asker may read. Raises NotFound, Invalid."""
     return _only([machine for machine in machines.find(tx, name) if _is_readable(asker, machine)], name)
+
+
+def to_ask_for(tx: Tx, asker: Asker, name: str) -> Machine:
+    """The same, inside a transaction."""
+    return _only([m for m in machines.find(tx, name) if _is_readable(asker, m) or _may_ask(tx, asker, m)], name)
 
 
 def _is_readable(asker: Asker, machine: Machine) -> bool:
@@ -130,14 +128,18 @@ def _touched(before: Mapping[str, Machine], found: Sequence[Machine]) -> set[str
     touched: set[str] = set()
     for machine in found:
         was = before.get(machine.uuid)
-        if was is None or _what_decides(was) != _what_decides(machine):
+        if _is_otherwise(was, machine):
             touched |= {machine.scope} | ({was.scope} if was else set())
     return touched
 
 
+def _is_otherwise(was: Machine | None, machine: Machine) -> bool:
+    return was is None or _what_decides(was) != _what_decides(machine)
+
+
 def _what_decides(machine: Machine) -> tuple[object, ...]:
-    """What policies and guardrails go by."""
-    return machine.key, machine.scope, machine.unsupported, dict(machine.tags)
+    """What policies and guardrails go by, and where firewalls lead to."""
+    return machine.key, machine.scope, machine.unsupported, machine.os, dict(machine.tags), tuple(machine.addresses)
 
 
 def _let_go(tx: Tx, gone: Sequence[Machine]) -> None:

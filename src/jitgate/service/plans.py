@@ -12,6 +12,7 @@ from jitgate.core import roles
 from jitgate.core.errors import Conflict, Invalid, NotFound
 from jitgate.core.plan import MOST_OVERRIDES, Plan, SubPlan, Tier, covering, subscription_of
 from jitgate.core.resource_id import check_resource_group, check_subscription, key
+from jitgate.service import selections
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
 from jitgate.store import installation, machines, plans
@@ -61,6 +62,7 @@ async def put_plan(service: Service, asker: Asker, wanted: Plan) -> PlanView:
         plans.put(tx, _dated(wanted, old, tx.now))
         properties = {"plan": _told(wanted), "before": _told(old or Plan(wanted.scope))}
         audit.record(tx, [event(asker, Operation.PLAN_WRITE, Outcome.SUCCEEDED, wanted.scope, properties)])
+        selections.take_in_all(tx)
         return _view(tx, wanted.scope)
 
     return await attempt(service, asker, Operation.PLAN_WRITE, wanted.scope, work)
@@ -82,6 +84,7 @@ async def delete_plan(service: Service, asker: Asker, scope: str) -> bool:
         if not plans.remove(tx, scope):
             return False
         audit.record(tx, [event(asker, Operation.PLAN_DELETE, Outcome.SUCCEEDED, scope)])
+        selections.take_in_all(tx)
         return True
 
     return await attempt(service, asker, Operation.PLAN_DELETE, scope, work)
@@ -112,6 +115,7 @@ async def enable_jit(service: Service, asker: Asker, scope: str) -> bool:
         done = plans.enable(tx, scope)
         if done:
             audit.record(tx, [event(asker, Operation.JIT_ENABLE, Outcome.SUCCEEDED, scope)])
+            selections.take_in_all(tx)
         return done
 
     return await attempt(service, asker, Operation.JIT_ENABLE, scope, work)
@@ -171,11 +175,16 @@ def _check_known(tx: Tx, service: Service, scope: str) -> None:
     """Raises NotFound for a subscription or machine that is not here."""
     if not is_subscription(scope):
         if not machines.by_keys(tx, [key(scope)]):
-            raise NotFound(f"There is no machine {scope}.", code="VirtualMachineNotFound")
+            raise NotFound(
+                f"There is no machine {scope}. `jitgate machine ls` lists them.", code="VirtualMachineNotFound"
+            )
         return
     guid = scope.rpartition("/")[2]
     if key(guid) != key(service.settings.subscription) and not installation.holds_subscription(tx, guid):
-        raise NotFound(f"There is no subscription {guid!r} here.", code="SubscriptionNotFound")
+        raise NotFound(
+            f"There is no subscription {guid!r} here. Name one of a connector, or {service.settings.subscription}.",
+            code="SubscriptionNotFound",
+        )
 
 
 def _check_fits(wanted: Plan) -> None:

@@ -13,14 +13,14 @@ from jitgate.core import policy as policies_core
 from jitgate.core.access import CloseReason, Grant, State
 from jitgate.core.checks import not_onboarded
 from jitgate.core.desired import PortKey, Protocol
-from jitgate.core.errors import Invalid, Reason, Refused
+from jitgate.core.errors import Conflict, Invalid, Reason, Refused
 from jitgate.core.machine import DEFAULT_PORTS, Machine
 from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.prefixes import ANYWHERE
 from jitgate.core.progress import Move
 from jitgate.core.record import encode
 from jitgate.core.resource_id import PolicyId, group_scope, key, parse_machine_id, subscription_scope
-from jitgate.service import presentation
+from jitgate.service import presentation, selections
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
 from jitgate.service.machines import readable
@@ -39,23 +39,32 @@ MOST_LISTED = 2000
 """The most grants that one policy's listing shows; the oldest ended ones are left out first."""
 
 
-async def put_policy(service: Service, asker: Asker, policy: Policy, *, force: bool = False) -> PolicyView:
+async def put_policy(
+    service: Service, asker: Asker, wanted: Policy, *, force: bool = False, keep_selections: bool = False
+) -> PolicyView:
     """Create a policy, or replace it whole. Live grants stay where a policy still covers their port.
 
-    `force`: protect a port even if that cuts off a connection that nothing covers. Raises Invalid,
-    Forbidden.
+    `force`: protect a port even if that cuts off a connection that nothing covers. `keep_selections`: what is
+    `wanted` comes from somebody who cannot say what the policy selects. Raises Invalid, Forbidden.
     """
-    policies_core.check_machines(policy.machines, _MACHINES)
+    policies_core.check_machines(wanted.machines, _MACHINES)
 
     def work(tx: Tx) -> PolicyView:
-        old = policies.get(tx, policy.id.key)
-        _may_write(tx, asker, policy, old.policy if old else None, force)
-        forced = {machine.id.key for machine in policy.machines} if force else set()
-        _put(tx, policy, old, forced)
-        _follow(tx, asker, old.policy if old else None, policy)
+        stored = policies.get(tx, wanted.id.key)
+        old = stored.policy if stored else None
+        policy = selections.complete(tx, selections.keep(wanted, old) if keep_selections else wanted)
+        selections.require_rights(asker, policy, old)
+        write(tx, asker, policy, stored, force=force)
         return PolicyView(policy, (), settled=False)
 
-    return await attempt(service, asker, Operation.POLICY_WRITE, policy.id.text, work)
+    return await attempt(service, asker, Operation.POLICY_WRITE, wanted.id.text, work)
+
+
+async def preview_policy(service: Service, asker: Asker, wanted: Policy) -> Policy:
+    """A policy as `put_policy` would keep it, as far as the asker may read its machines."""
+    whole = await service.store.read(lambda tx: selections.complete(tx, wanted))
+    may_read = [part for part in whole.machines if asker.principal.may(roles.READ_MACHINE, part.id.text)]
+    return replace(whole, machines=tuple(may_read))
 
 
 async def get_policy(service: Service, asker: Asker, id: PolicyId) -> PolicyView:
@@ -83,11 +92,12 @@ async def delete_policy(service: Service, asker: Asker, id: PolicyId) -> bool:
         if stored is None:
             return False
         _may_change_machines(tx, asker, [machine.id.text for machine in stored.policy.machines])
+        selections.require_rights(asker, replace(stored.policy, selections=()), stored.policy)
         _must_not_bare_what_is_frozen(tx, asker, stored.policy, replace(stored.policy, machines=()))
         policies.remove(tx, id.key)
         _remember(tx, asker, stored.policy, gone=True)
         closed = _close_uncovered(tx, stored.policy.machines)
-        scopes.sweep_soon(tx, _scopes(tx, stored.policy))
+        scopes.sweep_soon(tx, _scopes(tx, [machine.id.key for machine in stored.policy.machines]))
         properties = {"machines": [machine.id.text for machine in stored.policy.machines], "closed": closed}
         audit.record(tx, [event(asker, Operation.POLICY_DELETE, Outcome.SUCCEEDED, id.text, properties)])
         return True
@@ -139,26 +149,42 @@ async def enable_machines(
         chosen = _choose(tx, asker, names)
         by_policy: dict[str, list[Machine]] = {}
         for machine in chosen:
-            by_policy.setdefault(_default_policy(machine).key, []).append(machine)
+            by_policy.setdefault(default_policy(machine).key, []).append(machine)
         for members in by_policy.values():
-            _extend_policy(tx, asker, _default_policy(members[0]), members, force)
+            _extend_policy(tx, asker, default_policy(members[0]), members, force)
         return _machine_views(tx, chosen)
 
     return await attempt(service, asker, Operation.POLICY_WRITE, _anywhere(service), work)
 
 
 async def disable_machines(service: Service, asker: Asker, names: Sequence[str]) -> tuple[MachineView, ...]:
-    """Take machines out of every policy, all of them or none. Raises Invalid, NotFound, Forbidden."""
+    """Take machines out of every policy, all of them or none.
+
+    Raises Invalid, NotFound, Forbidden, and Conflict where a policy selects one by what it is.
+    """
 
     def work(tx: Tx) -> tuple[MachineView, ...]:
-        chosen = _choose(tx, asker, names)
-        keys = {machine.key for machine in chosen}
-        covering = policies.ids_covering(tx, sorted(keys))
-        for policy in sorted({policy for ids in covering.values() for policy in ids}):
-            _shrink_policy(tx, asker, policy, keys)
-        return _machine_views(tx, chosen)
+        take_out(tx, asker, names)
+        return _machine_views(tx, _choose(tx, asker, names))
 
     return await attempt(service, asker, Operation.POLICY_WRITE, _anywhere(service), work)
+
+
+def write(tx: Tx, asker: Asker, new: Policy, stored: Stored | None, *, force: bool = False) -> list[str]:
+    """Put a policy in place of what is stored, with all that this brings about; returns the uids of the grants that
+    close. Raises Invalid, Forbidden, Refused."""
+    old = stored.policy if stored else None
+    _may_write(tx, asker, new, old, force)
+    _put(tx, new, stored, {machine.id.key for machine in new.machines} if force else set())
+    return _follow(tx, asker, old, new, force=force)
+
+
+def take_out(tx: Tx, asker: Asker, names: Sequence[str]) -> list[str]:
+    """Take machines out of every policy; returns the uids of the grants that close. Raises as `disable_machines`."""
+    keys = {machine.key for machine in _choose(tx, asker, names)}
+    covering = policies.ids_covering(tx, sorted(keys))
+    written = sorted({policy for ids in covering.values() for policy in ids})
+    return [uid for policy in written for uid in _shrink_policy(tx, asker, policy, keys)]
 
 
 # --- parts of these ----------------------------------------------------------------------------------
@@ -171,14 +197,19 @@ def _view(tx: Tx, service: Service, stored: Stored) -> PolicyView:
     given = requests.of_policy(tx, stored.uid, since, MOST_LISTED)
     members = list(machines.by_keys(tx, [machine.id.key for machine in stored.policy.machines]).values())
     states = scopes.get_many(tx, {machine.scope for machine in members})
-    settled = all(bool(state.error) or _is_seen_since(state, stored.updated_at) for state in states.values())
+    settled = all(bool(state.error) or _is_seen_since(tx, state, stored.updated_at) for state in states.values())
     mapped = presentation.mapped_addresses(members, states)
     return PolicyView(stored.policy, presentation.requests(tx, given), settled, mapped)
 
 
-def _is_seen_since(state: Scope, written: datetime) -> bool:
-    """Whether a firewall has been seen to hold what was written, and nobody has asked for another look."""
-    return state.sweep_at is not None and state.reported_at is not None and state.reported_at >= written
+def _is_seen_since(tx: Tx, state: Scope, written: datetime) -> bool:
+    """Whether a firewall has been seen to hold what was written, and nobody has asked for another look.
+
+    It was looked at since, or needed no look: what was written changed nothing there, and no look is under way.
+    """
+    if state.sweep_at is None or state.reported_at is None:
+        return False
+    return state.reported_at >= written or state.sweep_at > tx.now
 
 
 def _may_write(tx: Tx, asker: Asker, policy: Policy, old: Policy | None, force: bool) -> None:
@@ -244,9 +275,12 @@ def _held(part: MachinePolicy | None) -> set[PortKey]:
 
 def _touched(old: Policy | None, new: Policy) -> list[str]:
     """The ids of the machines that a write adds, changes or removes."""
+    return [part.id.text for part in _touched_parts(old, new)]
+
+
+def _touched_parts(old: Policy | None, new: Policy) -> list[MachinePolicy]:
     before = {part.id.key for part in old.machines} if old else set()
-    added = [part for part in new.machines if part.id.key not in before]
-    return [part.id.text for part in [*added, *_changed_parts(old, new)]]
+    return [*(part for part in new.machines if part.id.key not in before), *_changed_parts(old, new)]
 
 
 def _changed_parts(old: Policy | None, new: Policy) -> list[MachinePolicy]:
@@ -260,13 +294,17 @@ def _put(tx: Tx, new: Policy, old: Stored | None, forced: set[str]) -> None:
     policies.put(tx, uuid4().hex, new, forced | (old.forced if old else frozenset()))
 
 
-def _follow(tx: Tx, asker: Asker, old: Policy | None, new: Policy) -> None:
-    """What a written policy brings about: grants that nothing covers close, firewalls are looked at."""
+def _follow(tx: Tx, asker: Asker, old: Policy | None, new: Policy, *, force: bool = False) -> list[str]:
+    """What a written policy brings about: grants that nothing covers close, firewalls that it changes are looked at.
+
+    `force`: it changes those of all machines that it names.
+    """
     changed = _changed_parts(old, new)
     _remember(tx, asker, new)
     closed = _close_uncovered(tx, changed)
     kept = {part.id.key for part in new.machines}
-    scopes.sweep_soon(tx, _scopes(tx, new) | (_scopes(tx, old) if old else set()))
+    touched = [*(new.machines if force else ()), *_touched_parts(old, new)]
+    scopes.sweep_soon(tx, _scopes(tx, [part.id.key for part in touched]))
     properties = {
         "machines": {
             machine.id.text: [f"{rule.number} {rule.protocol}" for rule in machine.ports] for machine in new.machines
@@ -277,6 +315,7 @@ def _follow(tx: Tx, asker: Asker, old: Policy | None, new: Policy) -> None:
         "sha256": sha256(encode(policies.describe(new))).hexdigest(),
     }
     audit.record(tx, [event(asker, Operation.POLICY_WRITE, Outcome.SUCCEEDED, new.id.text, properties)])
+    return closed
 
 
 def _remember(tx: Tx, asker: Asker, policy: Policy, *, gone: bool = False) -> None:
@@ -308,8 +347,8 @@ def _is_covered(grant: Grant, parts: Sequence[tuple[MachinePolicy, bool]]) -> bo
     return set(grant.protocol.each) <= protocols
 
 
-def _scopes(tx: Tx, policy: Policy) -> set[str]:
-    return {m.scope for m in machines.by_keys(tx, [machine.id.key for machine in policy.machines]).values()}
+def _scopes(tx: Tx, keys: Sequence[str]) -> set[str]:
+    return {machine.scope for machine in machines.by_keys(tx, keys).values()}
 
 
 def _choose(tx: Tx, asker: Asker, names: Sequence[str] | None) -> list[Machine]:
@@ -327,7 +366,8 @@ def _choose(tx: Tx, asker: Asker, names: Sequence[str] | None) -> list[Machine]:
     ]
 
 
-def _default_policy(machine: Machine) -> PolicyId:
+def default_policy(machine: Machine) -> PolicyId:
+    """Where a machine is taken in that no policy names yet."""
     place = parse_machine_id(machine.id, "machine")
     return PolicyId(place.subscription, place.resource_group, machine.location, DEFAULT_POLICY)
 
@@ -359,18 +399,22 @@ def _extend_policy(tx: Tx, asker: Asker, id: PolicyId, members: Sequence[Machine
     scopes.sweep_soon(tx, {machine.scope for machine in members})
 
 
-def _shrink_policy(tx: Tx, asker: Asker, id: str, keys: set[str]) -> None:
-    """Take machines out of a policy as it stands now."""
+def _shrink_policy(tx: Tx, asker: Asker, id: str, keys: set[str]) -> list[str]:
+    """Take machines out of a policy as it stands now; returns the uids of the grants that close."""
     stored = policies.get(tx, key(id))
     if stored is None:
-        return
+        return []
     old = stored.policy
+    if selected := next((part for part in old.machines if part.selected and part.id.key in keys), None):
+        raise Conflict(
+            f"{old.id.text} takes {selected.id.text} in by what it is, and would again. Change what the policy selects."
+        )
     new = replace(old, machines=tuple(machine for machine in old.machines if machine.id.key not in keys))
     require(asker, roles.WRITE_POLICY, old.id.text)
     _may_change_machines(tx, asker, _touched(old, new))
     _must_not_bare_what_is_frozen(tx, asker, old, new)
     _put(tx, new, stored, set())
-    _follow(tx, asker, old, new)
+    return _follow(tx, asker, old, new)
 
 
 def _anywhere(service: Service) -> str:

@@ -2,28 +2,38 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from jitgate.core import prefixes
 from jitgate.core.access import State
+from jitgate.core.catalogue import front
 from jitgate.core.desired import PortKey, Protocol
 from jitgate.core.machine import FLEET, Machine
+from jitgate.core.networks import Networks
 from jitgate.service.views import GrantView, MachineView, RequestView
-from jitgate.store import attempts, hosts, machines, plans, scopes
+from jitgate.store import attempts, catalogue, hosts, machines, networks, plans, presence, scopes
 from jitgate.store.attempts import Attempt
 from jitgate.store.database import Tx
 from jitgate.store.requests import Granted
 from jitgate.store.scopes import Scope
 
 _MOST_ATTEMPTS = 3
+_LATELY = timedelta(days=7)
+MOST_HOLDERS = 10
+"""So many open ports of a machine are told with whom they let in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What is shown beside grants: machines by UUID, firewalls by scope, silent hosts, and who was turned away."""
+    """What is shown beside grants.
+
+    Machines by UUID, firewalls by scope, named networks, silent hosts, and who was turned away.
+    """
 
     machines: Mapping[str, Machine]
     states: Mapping[str, Scope]
+    networks: Networks
     silent: frozenset[str] = frozenset()
     attempts: Sequence[Attempt] = ()
 
@@ -61,14 +71,17 @@ def machine_views(tx: Tx, listed: Sequence[Machine], policies: Mapping[str, Sequ
     """Machines with how they are held; `policies`: by the machine's key the ids of what covers it."""
     states = scopes.get_many(tx, {machine.scope for machine in listed})
     counts = machines.open_grants(tx, [machine.uuid for machine in listed])
-    silent = _silent(tx, listed)
+    silent = _silent(tx, listed, states)
     return tuple(
-        _machine(
-            machine,
-            states.get(machine.scope),
-            policies.get(machine.key, ()),
-            counts.get(machine.uuid, 0),
-            unverified=machine.uuid in silent,
+        _with_use(
+            tx,
+            _machine(
+                machine,
+                states.get(machine.scope),
+                policies.get(machine.key, ()),
+                counts.get(machine.uuid, 0),
+                unverified=machine.uuid in silent,
+            ),
         )
         for machine in plans.gated(tx, listed)
     )
@@ -101,6 +114,21 @@ def _machine(
     )
 
 
+def _with_use(tx: Tx, view: MachineView) -> MachineView:
+    """How a machine is used, as the page of Microsoft's articles shows it."""
+    uuid = view.machine.uuid
+    used = catalogue.use(tx, uuid)
+    return replace(
+        view,
+        standing=used.standing,
+        front=front(view.machine),
+        approved_requests=catalogue.approved_requests(tx, uuid, tx.now - _LATELY),
+        accessed_at=used.accessed_at,
+        accessed_by=used.accessed_by,
+        holders=catalogue.holders(tx, uuid, MOST_HOLDERS) if view.open_grants else (),
+    )
+
+
 def _protected(machine: str, reported: Mapping[str, str]) -> dict[PortKey, str]:
     found = {}
     for text, why in reported.items():
@@ -114,13 +142,23 @@ def _around(tx: Tx, given: Sequence[Granted]) -> Around:
     known = machines.get_many(tx, {one.grant.machine for one in given})
     states = scopes.get_many(tx, {one.grant.scope for one in given})
     turned_away = attempts.lately(tx, {one.grant.machine for one in given if one.grant.state is State.OPEN})
-    return Around(known, states, _silent(tx, known.values()), turned_away)
+    return Around(known, states, networks.known(tx), _silent(tx, known.values(), states), turned_away)
 
 
-def _silent(tx: Tx, listed: Iterable[Machine]) -> frozenset[str]:
-    """Which of these are on hosts that have been silent."""
-    elsewhere = [machine.uuid for machine in listed if machine.connector == FLEET]
-    return frozenset(uuid for uuid, host in hosts.many(tx, elsewhere).items() if hosts.is_silent(host, tx.now))
+def _silent(tx: Tx, listed: Iterable[Machine], states: Mapping[str, Scope]) -> frozenset[str]:
+    """Which of these are held by an agent, or a gateway, that has been silent."""
+    elsewhere = {machine.scope for machine in listed if machine.connector == FLEET}
+    silent = {scope for scope, host in hosts.members(tx, elsewhere).items() if hosts.is_silent(host, tx.now)}
+    beside = [state for state in states.values() if state.scope not in elsewhere]
+    # What is beside a replica is gone with it.
+    gone = {home for home in {state.home for state in beside} if home is not None and not presence.lives(tx, home)}
+    silent |= {state.scope for state in beside if state.silent or state.home in gone}
+    return frozenset(machine.uuid for machine in listed if machine.scope in silent)
+
+
+def _waits_for(state: Scope) -> str:
+    """What the matter is with a firewall, else what it is at."""
+    return state.error or str(state.report.get("underWay", ""))
 
 
 def _let_in_by_none(one: Granted, turned_away: Iterable[Attempt]) -> tuple[Attempt, ...]:
@@ -156,7 +194,8 @@ def _grant(one: Granted, around: Around) -> GrantView:
         connection=connection.get("address", own_address),
         mapped_port=mapped,
         ends_sessions=bool(report.get("endsSessions", False)),
-        detail=one.detail or (state.error if state and one.grant.changed else ""),
+        detail=one.detail or (_waits_for(state) if state and one.grant.changed else ""),
         unverified=one.grant.machine in around.silent,
         attempts=_let_in_by_none(one, around.attempts),
+        networks=around.networks.names_of(one.grant.sources),
     )

@@ -116,7 +116,10 @@ def find(tx: Tx, who: str) -> Account:
     """Somebody who is no group, by name or uid. Raises NotFound."""
     found = principals.find_any(tx, who)
     if found is None or found.kind.is_group:
-        raise NotFound(f"There is nobody called {who[:100]!r} here.", code="PrincipalNotFound")
+        raise NotFound(
+            f"There is nobody called {who[:100]!r} here. `jitgate principal ls` lists everybody.",
+            code="PrincipalNotFound",
+        )
     return found
 
 

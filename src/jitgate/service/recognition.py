@@ -56,7 +56,7 @@ def _take_in(tx: Tx, caller: Caller, claimed: Claimed, kind: str) -> Known:
         audit.record(tx, [_made(account, caller, claimed)])
     known = accounts.find(tx, claimed)
     asker = Asker(known.principal, known.credential, caller.address, caller.correlation)
-    groups.follow_claim(tx, asker, claimed.groups)
+    groups.follow_claim(tx, asker, claimed.issuer, claimed.groups)
     accounts.keep_groups(tx, claimed, caller.address)
     return accounts.find(tx, claimed)
 

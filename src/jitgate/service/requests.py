@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from secrets import token_hex
+from typing import Any
 
 from jitgate import audit, reconsideration
 from jitgate.audit import Event, Operation, Outcome
@@ -25,6 +26,7 @@ from jitgate.store import (
     grants,
     guardrails,
     machines,
+    networks,
     plans,
     policies,
     requests,
@@ -96,7 +98,7 @@ async def get_request(service: Service, asker: Asker, uid: str) -> RequestView:
     def work(tx: Tx) -> RequestView:
         given = [one for one in requests.get(tx, uid) if may_read(asker, one)]
         if not given:
-            raise NotFound(f"There is no request {uid}.")
+            raise NotFound(f"There is no request {uid}. `jitgate ls --all` lists what was asked for.")
         return replace(presentation.requests(tx, given)[0], said=tuple(approvals.of(tx, [uid])[uid]))
 
     return await service.store.read(work)
@@ -111,6 +113,17 @@ def is_own(asker: Asker, given: Granted) -> bool:
     """Whether the asker asked for it, and the credential that they ask with now is good for seeing it."""
     principal = asker.principal
     return given.asked.principal == principal.uid and principal.can_use(roles.READ_POLICY, given.machine_id)
+
+
+async def is_about_own(service: Service, asker: Asker, facts: Mapping[str, Any]) -> bool:
+    """Whether an event's facts name a request or grant of the asker's own."""
+    request, grant = facts.get("request"), facts.get("grant")
+
+    def work(tx: Tx) -> bool:
+        given = requests.get(tx, str(request)) if request else requests.of_grants(tx, [str(grant)])
+        return any(is_own(asker, one) for one in given)
+
+    return bool(request or grant) and await service.store.read(work)
 
 
 def policy_not_found(id: PolicyId) -> NotFound:
@@ -209,8 +222,8 @@ def grant(tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]
         if one.grant.state is State.OPENING:
             grants.supersede(tx, one.grant)
     told = _whom_to_tell(tx, decision, asked, ask, texts)
-    audit.record(tx, [_accepted(asker, ask, asked, text, given, told) for text in dict.fromkeys(texts.values())])
-    return presentation.request(given, Around(by_uuid, {}))
+    audit.record(tx, _accepted(asker, ask, asked, given, told))
+    return presentation.request(given, Around(by_uuid, {}, networks.known(tx)))
 
 
 def _asked(tx: Tx, asker: Asker, ask: Ask, decision: Allowed | NeedsApproval) -> Asked:
@@ -241,7 +254,7 @@ def _granted(
     grant = make_grant(terms, _first_state(tx, ask, decision), asked.uid, asker, tx)
     wait_until = tx.now + decision.wait if isinstance(decision, NeedsApproval) else None
     return Granted(
-        grant=replace(grant, start=ask.start, wait_until=wait_until),
+        grant=replace(grant, start=ask.start, wait_until=wait_until, moved_from=ask.moved_from),
         at=tx.now,
         asked=asked,
         position=position,
@@ -277,29 +290,35 @@ def _accepted(
     asker: Asker,
     ask: Ask,
     asked: Asked,
-    machine_id: str,
     given: Sequence[Granted],
     approvers: Sequence[Mapping[str, str]],
-) -> Event:
+) -> list[Event]:
     """One event a machine, so that each machine's record tells of it."""
-    here = [one.grant for one in given if one.machine_id == machine_id]
+    told: dict[str, list[Mapping[str, Any]]] = {}
+    for one in given:
+        told.setdefault(one.machine_id, []).append(_told(one.grant))
     properties = {
         **({"approvers": list(approvers)} if approvers else {}),
         "request": asked.uid,
         "justification": asked.justification,
-        "grants": [
-            {
-                "grant": grant.uid,
-                "port": grant.port,
-                "protocol": str(grant.protocol),
-                "sources": list(grant.sources),
-                "state": str(grant.state),
-                "endTimeUtc": grant.end.isoformat(timespec="milliseconds") if grant.end else None,
-            }
-            for grant in here
-        ],
+        **({"movedFrom": ask.moved_from} if ask.moved_from else {}),
     }
-    return event(asker, _operation(ask), Outcome.ACCEPTED, machine_id, properties)
+    return [
+        event(asker, _operation(ask), Outcome.ACCEPTED, machine_id, {**properties, "grants": here})
+        for machine_id, here in told.items()
+    ]
+
+
+def _told(grant: Grant) -> Mapping[str, Any]:
+    """A grant, as the record tells of it."""
+    return {
+        "grant": grant.uid,
+        "port": grant.port,
+        "protocol": str(grant.protocol),
+        "sources": list(grant.sources),
+        "state": str(grant.state),
+        "endTimeUtc": grant.end.isoformat(timespec="milliseconds") if grant.end else None,
+    }
 
 
 def _machine_keys(ask: Ask) -> list[str]:

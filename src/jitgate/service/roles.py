@@ -98,7 +98,9 @@ def is_about(role: Role, scope: str) -> bool:
 
 def not_found(name: str) -> NotFound:
     """What is said of a role that does not exist."""
-    return NotFound(f"There is no role {name[:128]!r} here.", code="RoleDefinitionDoesNotExist")
+    return NotFound(
+        f"There is no role {name[:128]!r} here. `jitgate role ls` lists them.", code="RoleDefinitionDoesNotExist"
+    )
 
 
 def resource(id: str) -> str:
@@ -126,12 +128,15 @@ def _check_place(tx: Tx, new: Role, old: Role | None) -> None:
     """Raise Conflict where a definition cannot stand beside what there is."""
     named = rows.find(tx, new.name)
     if named is not None and named.id != new.id:
-        raise Conflict(f"There is another role called {new.name!r}. Names are unique, in any case.")
+        raise Conflict(f"There is another role called {new.name!r}. Names are unique, in any case: choose another one.")
     if old is None and len(rows.list_custom(tx)) >= MOST_ROLES:
         raise Conflict(f"There are {MOST_ROLES} custom roles already, and that is the limit. Remove one first.")
     lost = [one.scope for one in rows.of_role(tx, new.id) if not any(covers(scope, one.scope) for scope in new.scopes)]
     if lost:
-        raise Conflict(f"{new.name} is assigned at {lost[0]}, where it could not be any more.", code="RoleInUse")
+        raise Conflict(
+            f"{new.name} is assigned at {lost[0]}, where it could not be any more. Take it away there first.",
+            code="RoleInUse",
+        )
 
 
 def _take_away(tx: Tx, role: Role) -> list[str]:

@@ -1,6 +1,6 @@
 """People sign in, and out: a link or an OpenID Connect provider for a session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from jitgate import audit
@@ -16,6 +16,7 @@ from jitgate.identity.people import Way
 from jitgate.service.attempt import actor, attempt, event
 from jitgate.service.base import Asker, Service
 from jitgate.service.credentials import may_make
+from jitgate.service.links import must_still_be_good
 from jitgate.service.recognition import PERSON, Caller, recognise
 from jitgate.service.refusals import refuse
 from jitgate.store import credentials, principals
@@ -83,6 +84,9 @@ async def use_link(service: Service, caller: Caller, link: str) -> Session:
         if token is None:
             raise NotKnown("no sign-in link has this form")
         known = proofs.prove(tx, token, {LINK})
+        held = credentials.get(tx, token.id)
+        assert held is not None
+        must_still_be_good(tx, held)
         credentials.revoke(tx, token.id)
         return _begin(service, tx, known, caller, "link")
 
@@ -108,6 +112,13 @@ async def find(service: Service, caller: Caller, secret: str) -> Asker:
     settings = service.settings.sign_in
     known = await proofs.authenticate(service.store, secret, {SESSION}, idle=settings.idle, address=caller.address)
     return Asker(known.principal, known.credential, caller.address, caller.correlation)
+
+
+async def look_again(service: Service, asker: Asker) -> Asker:
+    """The same person with the rights that they hold now, without counting as use. Raises NotKnown."""
+    idle = service.settings.sign_in.idle
+    known = await service.store.read(lambda tx: proofs.still_proves(tx, asker.credential, {SESSION}, idle=idle))
+    return replace(asker, principal=known.principal)
 
 
 async def sign_out(service: Service, asker: Asker) -> None:

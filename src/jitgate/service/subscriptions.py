@@ -12,7 +12,7 @@ async def check_subscription(service: Service, subscription: str) -> None:
         return
     if not await service.store.read(lambda tx: installation.holds_subscription(tx, subscription)):
         raise NotFound(
-            f"There is no subscription {subscription!r} here. Machines outside the clouds are filed under "
-            f"{service.settings.subscription!r}.",
+            f"There is no subscription {subscription!r} here. Name one that a connector has; machines outside the "
+            f"clouds are filed under {service.settings.subscription!r}.",
             code="SubscriptionNotFound",
         )

@@ -6,11 +6,15 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from jitgate.core.access import Grant
+from jitgate.core.catalogue import Front, Standing
 from jitgate.core.desired import PortKey
+from jitgate.core.duration import Duration
 from jitgate.core.machine import Machine
 from jitgate.core.policy import Policy
+from jitgate.core.prefixes import Prefix
 from jitgate.store.approvals import Said
 from jitgate.store.attempts import Attempt
+from jitgate.store.catalogue import Holder
 
 Item = TypeVar("Item")
 
@@ -28,6 +32,7 @@ class GrantView:
     `detail`        why it failed, or what is being waited for
     `unverified`    the host has been silent: whether the port is open or shut is not known
     `attempts`      sources that were turned away at this port lately, which the grant does not let in
+    `networks`      by source the named network that it lies in; those in none are left out
     """
 
     grant: Grant
@@ -44,6 +49,7 @@ class GrantView:
     detail: str = ""
     unverified: bool = False
     attempts: tuple[Attempt, ...] = ()
+    networks: Mapping[Prefix, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,21 @@ class WaitingView:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsideredView:
+    """One request, with what matters to whoever decides it.
+
+    `waiting`  None: it waits no more
+    `longest`  by grant the longest that policies and guardrails would allow now; empty where they would not allow it
+    `earlier`  what the same person asked for last, the newest first, of what the reader may read
+    """
+
+    request: RequestView
+    waiting: WaitingView | None
+    longest: Mapping[str, Duration] = field(default_factory=dict)
+    earlier: tuple[RequestView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyView:
     """A policy with its live and lately ended requests, newest last.
 
@@ -100,6 +121,11 @@ class MachineView:
     `outranked`  rules of others that bypass or block ours
     `verified_at` when its firewall was last known to stand so; None: never
     `unverified`  the host has been silent: how its ports stand now is not known
+    `standing`    configured, not configured or unsupported
+    `front`       what holds its ports
+    `approved_requests`  of the last seven days
+    `accessed_at`, `accessed_by`  when and for whom (a name) a port of it last opened
+    `holders`     whom its open ports let in, the first few
     """
 
     machine: Machine
@@ -110,6 +136,12 @@ class MachineView:
     error: str = ""
     verified_at: datetime | None = None
     unverified: bool = False
+    standing: Standing = Standing.NOT_CONFIGURED
+    front: Front = Front.UNKNOWN
+    approved_requests: int = 0
+    accessed_at: datetime | None = None
+    accessed_by: str = ""
+    holders: Sequence[Holder] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """What others said to requests, and which requests wait for somebody to say something."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from jitgate.core.access import Grant, Span
+from jitgate.core.progress import due_at
 from jitgate.store.database import Tx
 from jitgate.store.prepared import literal_in
 from jitgate.store.schema import approval, grants
@@ -53,6 +55,26 @@ def waiting(tx: Tx, most: int, after: tuple[datetime, str] | None = None) -> lis
     return [(row.at, row.request) for row in tx.execute(statement, values)]
 
 
+def shorten(tx: Tx, grant: Grant, span: Span, detail: str) -> Grant:
+    """Let a grant that waits for approval last less; returns it as it is then. `detail`: what is said of it."""
+    less = replace(grant, end=span.end, duration=span.duration)
+    text = span.duration.text if span.duration is not None else None
+    values = {"b_uid": grant.uid, "b_end": span.end, "b_duration": text, "b_due": due_at(less), "b_detail": detail}
+    tx.execute(_shorten, values)
+    return less
+
+
+_shorten = (
+    update(grants)
+    .where(grants.c.uid == bindparam("b_uid"))
+    .values(
+        end_at=bindparam("b_end"),
+        duration=bindparam("b_duration"),
+        due_at=bindparam("b_due"),
+        detail=bindparam("b_detail"),
+        revision=grants.c.revision + 1,
+    )
+)
 _insert = insert(approval)
 _delete = delete(approval).where(
     approval.c.request == bindparam("b_request"), approval.c.principal == bindparam("b_principal")

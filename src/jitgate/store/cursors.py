@@ -22,6 +22,27 @@ class Cursor:
     due_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """How a receiver fares.
+
+    `behind`: so much is sealed that it was not told of; `error`: why the last attempt failed.
+    """
+
+    name: str
+    behind: int
+    attempts: int
+    due_at: datetime
+    error: str
+
+
+def list_receivers(tx: Tx) -> list[Receiver]:
+    """All of them, by name."""
+    last = tx.execute(_last).scalar() or 0
+    rows = tx.execute(_receivers)
+    return [Receiver(row.name, max(0, last - row.sequence), row.attempts, row.due_at, row.error) for row in rows]
+
+
 def make_known(tx: Tx, name: str) -> None:
     """Give a receiver a cursor: what is on record by now is not told to it."""
     if tx.execute(_get, {"cursor_name": name}).first() is None:
@@ -74,6 +95,7 @@ def set_watermark(tx: Tx, name: str, at: datetime) -> None:
 
 
 _get = select(notify_cursor).where(notify_cursor.c.name == bindparam("cursor_name"))
+_receivers = select(notify_cursor).order_by(notify_cursor.c.name)
 _insert = insert(notify_cursor)
 _last = select(func.max(activity.c.sequence))
 _claim = (

@@ -7,20 +7,23 @@ it did is kept, and the caller gets the exception.
 """
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, Engine, make_url, select
 from sqlalchemy.exc import ArgumentError
 
+from jitgate import tracing
 from jitgate.clock import Clock
-from jitgate.core.errors import Invalid, Unavailable
-from jitgate.store import postgresql, sqlite
+from jitgate.core.errors import Conflict, Invalid, Unavailable
+from jitgate.store import postgresql, sqlite, time
 from jitgate.store.jobs import Crew, Job
-from jitgate.store.migrations import bring_up_to_date
-from jitgate.store.postgresql import Listener, Session
+from jitgate.store.migrations import bring_up_to_date, finish
+from jitgate.store.postgresql import Listener
+from jitgate.store.schema import meta
 from jitgate.store.sqlite import Glances, Reader
 from jitgate.store.time import StoreTime
 from jitgate.store.transaction import Tx
@@ -31,10 +34,17 @@ from jitgate.store.writer import Writer
 __all__ = ["Store", "Tx"]
 
 READERS = 4
-WRITERS = 8
-"""Of PostgreSQL; SQLite has one."""
+"""How many read at once."""
 
-_URLS = "sqlite:////var/lib/jitgate/jitgate.db, or postgresql+psycopg://user@host/jitgate"
+_SWITCH_SECONDS = 0.0005
+"""How long a busy thread keeps the interpreter from one whose statement was answered. Python's own 5 ms would be added
+to each of a transaction's dozen statements."""
+MOVED = "moved"
+"""The line of a file's `meta` that says where its records went."""
+
+_URLS = "sqlite:////var/lib/jitgate/jitgate.db, or postgresql://user@host/jitgate"
+_POSTGRESQL = {"postgresql", "postgres"}
+_DRIVER = "postgresql+psycopg"
 T = TypeVar("T")
 
 
@@ -51,6 +61,10 @@ class Doors(Protocol):
 
     def write(self, job: Job[Any]) -> None:
         """Run a job and commit it. Raises Unavailable when closed."""
+        ...
+
+    def bring_further(self) -> list[str]:
+        """See `Store.bring_further`."""
         ...
 
     def close(self) -> None:
@@ -72,26 +86,26 @@ class Store:
     def open(url: str, clock: Clock) -> "Store":
         """Bring the database's tables up to date, then serve.
 
-        `url`: ``sqlite:////directory/jitgate.db`` or ``postgresql+psycopg://user@host/jitgate``. Raises Invalid
+        `url`: ``sqlite:////directory/jitgate.db`` or ``postgresql://user@host/jitgate``. Raises Invalid
         for a URL that is none, SchemaError for a database of a newer jitgate, Unavailable when the database
         cannot be reached.
         """
-        parsed = _parse(url)
+        parsed = parse(url)
         woken = Wake()
         return Store(_doors(parsed, StoreTime(clock), woken), woken)
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
         """What `fn` returns from a snapshot of the database."""
-        return await _ask(self._doors.read, fn)
+        return await _ask("read", self._doors.read, fn)
 
     async def glance(self, fn: Callable[[Tx], T]) -> T:
         """As `read`, for what is found by keys in a table that is small or in use all the time: it may hold up the
         event loop, and where the database is a file no thread has to wake up for it."""
-        return await _ask(self._doors.glance, fn)
+        return await _ask("glance", self._doors.glance, fn)
 
     async def write(self, fn: Callable[[Tx], T]) -> T:
         """What `fn` returns, once what it wrote is on disk."""
-        return await _ask(self._doors.write, fn)
+        return await _ask("write", self._doors.write, fn)
 
     def read_now(self, fn: Callable[[Tx], T]) -> T:
         """As `read`, for code without an event loop; blocks."""
@@ -100,6 +114,11 @@ class Store:
     def write_now(self, fn: Callable[[Tx], T]) -> T:
         """As `write`, for code without an event loop; blocks."""
         return _ask_now(self._doors.write, fn)
+
+    def bring_further(self) -> list[str]:
+        """Carry out what was left for later because older replicas need what it takes away; the names of those that
+        still do. Blocks. Raises SchemaError, Unavailable."""
+        return self._doors.bring_further()
 
     def close(self) -> None:
         """Finish the writes that were asked for, and let go of the database. Later calls raise Unavailable."""
@@ -112,7 +131,9 @@ class SqliteDoors:
     def __init__(self, url: URL, store_time: StoreTime, woken: Wake) -> None:
         engine = sqlite.engine(url, store_time)
         sqlite.create_file(str(url.database))
-        _bring_up_to_date(engine, sqlite.outage)
+        _migrate(lambda: bring_up_to_date(engine), sqlite.outage)
+        _refuse_if_moved(engine)
+        _migrate(lambda: _go_on(engine, store_time), sqlite.outage)
         ran = threading.Event()
         self._writer = Turns(Crew("writer", [Writer(engine.connect, store_time, woken, ran)]), ran)
         self._readers = Crew("reader", [Reader(engine.connect, store_time) for _ in range(READERS)])
@@ -127,6 +148,9 @@ class SqliteDoors:
     def write(self, job: Job[Any]) -> None:
         self._writer.submit(job)
 
+    def bring_further(self) -> list[str]:
+        return []  # There is nobody else to wait for.
+
     def close(self) -> None:
         self._glances.close()
         self._readers.close()
@@ -134,13 +158,15 @@ class SqliteDoors:
 
 
 class PostgresqlDoors:
-    """Sessions that read, sessions that write, and an ear for what other processes wake."""
+    """Readers with a snapshot each, one writer, and an ear for what other processes wake."""
 
     def __init__(self, url: URL, store_time: StoreTime, woken: Wake) -> None:
-        engine = postgresql.engine(url)
-        _bring_up_to_date(engine, postgresql.outage)
-        self._writers = Crew("writer", [Session(engine.connect, store_time, woken) for _ in range(WRITERS)])
-        self._readers = Crew("reader", [Session(engine.connect, store_time, None) for _ in range(READERS)])
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        engine = self._engine = postgresql.engine(url)
+        _migrate(lambda: bring_up_to_date(engine), postgresql.outage)
+        _migrate(lambda: _go_on(engine, store_time), postgresql.outage)
+        self._writers = Crew("writer", [postgresql.Writer(engine.connect, store_time, woken)])
+        self._readers = Crew("reader", [postgresql.Reader(engine.connect, store_time) for _ in range(READERS)])
         self._listener = Listener(engine, woken)
 
     def read(self, job: Job[Any]) -> None:
@@ -151,6 +177,9 @@ class PostgresqlDoors:
 
     def write(self, job: Job[Any]) -> None:
         self._writers.submit(job)
+
+    def bring_further(self) -> list[str]:
+        return _migrate(lambda: finish(self._engine), postgresql.outage)
 
     def close(self) -> None:
         self._listener.close()
@@ -168,9 +197,9 @@ def _doors(url: URL, store_time: StoreTime, woken: Wake) -> Doors:
             raise Invalid("database", f"jitgate cannot keep its data in {other}", allowed=_URLS)
 
 
-def _bring_up_to_date(engine: Engine, outage: Callable[[BaseException], Unavailable | None]) -> None:
+def _migrate(work: Callable[[], T], outage: Callable[[BaseException], Unavailable | None]) -> T:
     try:
-        bring_up_to_date(engine)
+        return work()
     except Exception as error:
         failure = outage(error)
         if failure is None:
@@ -178,18 +207,38 @@ def _bring_up_to_date(engine: Engine, outage: Callable[[BaseException], Unavaila
         raise failure from error
 
 
-def _parse(url: str) -> URL:
+def _go_on(engine: Engine, store_time: StoreTime) -> None:
+    """Have the store's time go on as if somebody had been there all the while."""
+    with engine.connect() as connection:
+        time.go_on(connection, store_time)
+
+
+def _refuse_if_moved(engine: Engine) -> None:
+    """What was copied elsewhere is worked on there: two would each shut what the other has opened."""
+    with engine.connect() as connection:
+        place = connection.execute(select(meta.c.value).where(meta.c.name == MOVED)).scalar()
+    if place is not None:
+        raise Conflict(
+            f"The records of this file were moved to {place}, and go on there: set store.url in jitgate.toml, or"
+            " JITGATE_DATABASE. How to come back: docs/how-to/move-to-postgresql.md"
+        )
+
+
+def parse(url: str) -> URL:
+    """The URL of a database, with the driver that is used. Raises Invalid."""
     try:
-        return make_url(url)
+        parsed = make_url(url)
+        return parsed.set(drivername=_DRIVER) if parsed.drivername in _POSTGRESQL else parsed
     except ArgumentError as error:
         raise Invalid("database", "this is not the URL of a database", allowed=_URLS) from error
 
 
-async def _ask(door: Callable[[Job[Any]], None], fn: Callable[[Tx], T]) -> T:
+async def _ask(name: str, door: Callable[[Job[Any]], None], fn: Callable[[Tx], T]) -> T:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
-    door(Job(fn, future, loop))
-    return await future
+    with tracing.span(f"database {name}"):
+        door(Job(fn, future, loop))
+        return await future
 
 
 def _ask_now(door: Callable[[Job[Any]], None], fn: Callable[[Tx], T]) -> T:

@@ -8,8 +8,8 @@ from datetime import timedelta
 from sqlalchemy import BigInteger, bindparam, or_, select, update
 
 from jitgate.store.database import Tx
-from jitgate.store.lease import DatabaseClock
 from jitgate.store.schema import MICROSECOND, duty
+from jitgate.store.time import DatabaseClock
 
 SEALER = "sealer"
 
@@ -24,6 +24,12 @@ def has(tx: Tx, name: str, owner: str) -> bool:
     return tx.execute(_has, {"b_name": name, "b_owner": owner}).first() is not None
 
 
+def give_up_all(tx: Tx, owner: str) -> None:
+    """Leave all duties of an owner to whoever comes first."""
+    tx.execute(_give_up_all, {"b_owner": owner})
+
+
+_give_up_all = update(duty).where(duty.c.owner == bindparam("b_owner")).values(owner=None, until=None)
 _free = or_(duty.c.owner.is_(None), duty.c.owner == bindparam("b_owner"), duty.c.until <= DatabaseClock())
 _take = (
     update(duty)

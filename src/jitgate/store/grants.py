@@ -9,15 +9,17 @@ from sqlalchemy import Row, bindparam, delete, func, insert, select, text, true,
 
 from jitgate.core import duration
 from jitgate.core.access import CloseReason, Grant, State, supersedes
-from jitgate.core.desired import AccessKey, Protocol, SessionEnd, Want
+from jitgate.core.desired import AccessKey, Protocol, SessionEnd
 from jitgate.core.prefixes import Prefix, is_wide
 from jitgate.core.progress import Move, due_at
 from jitgate.core.resource_id import key
+from jitgate.store import told
+from jitgate.store.classification import remember_access
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared, literal_in
 from jitgate.store.schema import grant_key, grants, group_member, machine
+from jitgate.store.wants import parameters
 
-LIVE = ("opening", "open")
 NOT_OVER = ("pending", "scheduled", "opening", "open")
 
 _columns = (
@@ -43,6 +45,7 @@ _columns = (
     grants.c.successor,
     grants.c.changed,
     grants.c.revision,
+    grants.c.moved_from,
 )
 
 _set_later = ("reason", "opened_at", "closed_at", "successor")
@@ -79,6 +82,7 @@ def from_row(row: Row[Any]) -> Grant:
         successor=row.successor,
         changed=row.changed,
         revision=row.revision,
+        moved_from=row.moved_from,
     )
 
 
@@ -92,6 +96,7 @@ def add(tx: Tx, new: Sequence[tuple[Grant, Mapping[str, Any]]]) -> None:
         return
     tx.run(_insert, [{**_values(grant), **more} for grant, more in new])
     tx.run(_insert_key, [_key_values(key, grant.uid) for grant, _ in new for key in grant.keys()])
+    told.added(tx, [grant for grant, _ in new])
 
 
 def get(tx: Tx, uids: Sequence[str]) -> dict[str, Grant]:
@@ -116,8 +121,15 @@ _revision = Prepared(select(grants.c.revision).where(grants.c.uid == bindparam("
 def supersede(tx: Tx, new: Grant) -> list[Grant]:
     """Name a grant that begins to open as the successor of those whose place it takes; returns these."""
     old = [grant for grant in _candidates(tx, new) if supersedes(new, grant)]
+    old += [grant for grant in _moved(tx, new) if grant not in old]
     name_successor(tx, [grant.uid for grant in old], new.uid)
     return old
+
+
+def _moved(tx: Tx, new: Grant) -> list[Grant]:
+    """The grant that a new one moves to another source, while it is open and nothing else takes its place."""
+    found = get(tx, [new.moved_from] if new.moved_from else []).values()
+    return [old for old in found if old.state.is_live and old.successor is None]
 
 
 def _candidates(tx: Tx, new: Grant) -> list[Grant]:
@@ -142,14 +154,23 @@ _not_over_of = select(*_columns).where(
 )
 
 
-_with_key = Prepared(
-    select(*_columns)
-    .join(grant_key, grant_key.c.grant == grants.c.uid)
+# By its key first: a person can have thousands on one port, and PostgreSQL would look through those before it has
+# counted them.
+_keyed = (
+    select(grant_key.c.grant)
     .where(
         grant_key.c.machine == bindparam("machine"),
         grant_key.c.port == bindparam("port"),
         grant_key.c.protocol == bindparam("protocol"),
         grant_key.c.prefix == bindparam("prefix"),
+    )
+    .cte("keyed")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
+)
+_with_key = Prepared(
+    select(*_columns)
+    .join(_keyed, _keyed.c.grant == grants.c.uid)
+    .where(
         grants.c.principal == bindparam("principal"),
         grants.c.successor.is_(None),
         literal_in(grants.c.state, NOT_OVER),
@@ -202,53 +223,19 @@ _next_due = Prepared(
 )
 
 
-def wants(tx: Tx, keys: Iterable[AccessKey]) -> list[Want]:
-    """What all live grants want of these keys."""
-    return [Want(key, row.end_at) for key in keys for row in tx.fetch(_wants, _key_of(key))]
+def cut_since(tx: Tx, scope: str, since: datetime) -> list[Grant]:
+    """Grants of a scope that were closed lately for a reason that cuts sessions."""
+    return [from_row(row) for row in tx.fetch(_cut_since, {"scope_name": scope, "since": since})]
 
 
-_wants = Prepared(
-    select(grants.c.end_at)
-    .join(grant_key, grant_key.c.grant == grants.c.uid)
-    .where(
-        grant_key.c.machine == bindparam("machine"),
-        grant_key.c.port == bindparam("port"),
-        grant_key.c.protocol == bindparam("protocol"),
-        grant_key.c.prefix == bindparam("prefix"),
-        literal_in(grants.c.state, LIVE),
+_cut_since = Prepared(
+    select(*_columns).where(
+        grants.c.scope == bindparam("scope_name"),
+        grants.c.closed_at >= bindparam("since"),
+        grants.c.closed_at.is_not(None),
+        literal_in(grants.c.reason, [str(reason) for reason in CloseReason if reason.cuts_sessions]),
+        grants.c.opened_at.is_not(None),
     )
-)
-
-
-def all_wants(tx: Tx, scope: str) -> list[Want]:
-    """What all live grants of a scope want."""
-    return [
-        Want(AccessKey(machine, port, _protocols[protocol], prefix), end)
-        for machine, port, protocol, prefix, end in tx.fetch(_all_wants, {"scope": scope})
-    ]
-
-
-# There may be a hundred thousand, and an enum's own look-up takes as long as all the rest.
-_protocols = {str(protocol): protocol for protocol in Protocol}
-_all_wants = Prepared(
-    select(grant_key.c.machine, grant_key.c.port, grant_key.c.protocol, grant_key.c.prefix, grants.c.end_at)
-    .join(grants, grants.c.uid == grant_key.c.grant)
-    .where(grants.c.scope == bindparam("scope"), literal_in(grants.c.state, LIVE))
-)
-
-
-def closed_since(tx: Tx, scope: str, since: datetime, reasons: Sequence[str]) -> list[Grant]:
-    """Grants of a scope that were closed lately for one of these reasons."""
-    rows = tx.execute(_closed_since, {"scope": scope, "since": since, "reasons": list(reasons)})
-    return [from_row(row) for row in rows]
-
-
-_closed_since = select(*_columns).where(
-    grants.c.scope == bindparam("scope"),
-    grants.c.closed_at >= bindparam("since"),
-    grants.c.closed_at.is_not(None),
-    grants.c.reason.in_(bindparam("reasons", expanding=True)),
-    grants.c.opened_at.is_not(None),
 )
 
 
@@ -319,8 +306,10 @@ def move(tx: Tx, moves: Sequence[Move]) -> None:
     if not moves:
         return
     tx.run(_move, [_move_values(m) for m in moves])
+    remember_access(tx, moves)
     tx.run(_pass_on, [{"gone": m.grant.uid} for m in moves if m.state.is_over and not m.grant.opened_at])
     tx.run(_forget_keys, [{"over": m.grant.uid} for m in moves if m.state is State.CLOSED])
+    told.moved(tx, moves)
 
 
 _move = Prepared(
@@ -365,7 +354,7 @@ _opening_since = select(*_columns).where(
 
 def doubt(tx: Tx, keys: Iterable[AccessKey]) -> None:
     """Open grants that ask for these keys are not known to stand any more."""
-    tx.run(_doubt, [_key_of(key) for key in keys])
+    tx.run(_doubt, [parameters(key) for key in keys])
 
 
 _doubt = Prepared(
@@ -439,15 +428,12 @@ def _values(grant: Grant) -> dict[str, Any]:
         "due_at": due_at(grant),
         "changed": grant.state is State.OPENING,
         "revision": 0,
+        "moved_from": grant.moved_from,
     }
 
 
 def _key_values(key: AccessKey, uid: str) -> dict[str, Any]:
-    return {**_key_of(key), "grant": uid}
-
-
-def _key_of(key: AccessKey) -> dict[str, Any]:
-    return {"machine": key.machine, "port": key.port, "protocol": str(key.protocol), "prefix": key.prefix}
+    return {**parameters(key), "grant": uid}
 
 
 def _move_values(m: Move) -> dict[str, Any]:

@@ -51,13 +51,14 @@ def remove(tx: Tx, group: str) -> None:
         tx.execute(statement, {"b_group": group})
 
 
-def follow_claim(tx: Tx, member: str, names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Have a principal be in exactly those claimed groups that an identity provider names.
+def follow_claim(tx: Tx, member: str, issuer: str, names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Have a principal be in exactly those claimed groups of an issuer that it names.
 
-    A name for which there is no claimed group here means nothing: it is no role's, and only administrators make
-    groups. Returns the uids of the groups that were joined, and of those that were left.
+    A name for which there is no claimed group of this issuer here means nothing: it is no role's, and only
+    administrators make groups. Returns the uids of the groups that were joined, and of those that were left.
     """
-    wanted = {row.uid for one in set(map(key, names)) for row in tx.execute(_claimed, {"name_key": one})}
+    keys = set(map(key, names))
+    wanted = {row.uid for one in keys for row in tx.execute(_claimed, {"name_key": one, "issuer": issuer})}
     present = {group.uid for group in of(tx, member) if group.kind is Kind.CLAIMED_GROUP}
     joined, left = sorted(wanted - present), sorted(present - wanted)
     for group in joined:
@@ -83,7 +84,9 @@ _members = (
 )
 _groups_of = select(group_member.c.group).where(group_member.c.member == bindparam("member"))
 _claimed = select(principal.c.uid).where(
-    principal.c.name_key == bindparam("name_key"), principal.c.kind == str(Kind.CLAIMED_GROUP)
+    principal.c.name_key == bindparam("name_key"),
+    principal.c.kind == str(Kind.CLAIMED_GROUP),
+    principal.c.issuer == bindparam("issuer"),
 )
 _remove = (
     delete(group_member).where(group_member.c.group == bindparam("b_group")),

@@ -11,9 +11,10 @@ from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select
 
 from jitgate.core.approval import Step, parse_approver
 from jitgate.core.desired import SessionEnd
-from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector
+from jitgate.core.guardrail import Enforcement, Guardrail, Limits
 from jitgate.core.prefixes import Prefix
 from jitgate.core.resource_id import key
+from jitgate.core.selector import Selector
 from jitgate.core.windows import parse as parse_window
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared

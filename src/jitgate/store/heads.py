@@ -43,6 +43,11 @@ def last(tx: Tx) -> Sealed | None:
     return _sealed(row) if row else None
 
 
+def has_sealed(tx: Tx, key: str) -> bool:
+    """Whether a key (by its public half) has signed any head."""
+    return tx.execute(_by, {"key": key}).first() is not None
+
+
 def page(tx: Tx, after: int = 0, most: int = 1000) -> list[Sealed]:
     """Heads in their order, continuing after a number."""
     return [_sealed(row) for row in tx.execute(_page, {"after": after, "most": most})]
@@ -59,6 +64,11 @@ def unsealed(tx: Tx, after: int, most: int) -> list[Entry]:
     numbered = tx.fetch(_numbered, {"after": after, "most": most})
     new = tx.fetch(_new, {"most": most - len(numbered)}) if len(numbered) < most else []
     return [entry(row) for row in [*numbered, *new]]
+
+
+def sealed_after(tx: Tx, sequence: int, most: int) -> list[Entry]:
+    """The next sealed events after a sequence, in their order."""
+    return [entry(row) for row in tx.fetch(_numbered, {"after": sequence, "most": most})]
 
 
 def events(tx: Tx, head: Head) -> list[Entry]:
@@ -112,6 +122,7 @@ _insert = insert(activity_head)
 _last = select(activity_head).where(
     activity_head.c.number == select(func.max(activity_head.c.number)).scalar_subquery()
 )
+_by = select(activity_head.c.number).where(activity_head.c.key == bindparam("key")).limit(1)
 _page = (
     select(activity_head)
     .where(activity_head.c.number > bindparam("after"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
 
-from jitgate.core.machine import SILENT_AFTER
+from jitgate.core.machine import SILENT_AFTER, Joins
 from jitgate.core.resource_id import key
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared
@@ -16,7 +16,7 @@ from jitgate.store.schema import host, join_token
 
 
 class Membership(StrEnum):
-    """WAITING for an administrator's yes, because the name is another's; JOINED; REMOVED, for ever."""
+    """`waiting` for an administrator's yes, because the name is another's; `joined`; `removed`, for ever."""
 
     WAITING = "waiting"
     JOINED = "joined"
@@ -26,7 +26,7 @@ class Membership(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Host:
     """`uuid`: its machine's too; `public_key`: what it signs with; `heard_at`: when it last polled; `silent`: that this
-    was too long ago is on record; `facts`: what it told last."""
+    was too long ago is on record; `facts`: what it told last; `address`: of a gateway, where people connect to."""
 
     uuid: str
     name: str
@@ -41,6 +41,8 @@ class Host:
     heard_at: datetime | None = None
     silent: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    kind: Joins = Joins.HOST
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,11 @@ class JoinToken:
 def add(tx: Tx, new: Host) -> None:
     """Add a host. Its key must be new, and if it is joined, its name free."""
     values = {name: getattr(new, name) for name in Host.__slots__}
-    tx.execute(insert(host), values | {"state": str(new.state), "scope_key": key(new.scope), "facts": dict(new.facts)})
+    tx.execute(
+        insert(host),
+        values
+        | {"state": str(new.state), "scope_key": key(new.scope), "facts": dict(new.facts), "kind": str(new.kind)},
+    )
 
 
 def get(tx: Tx, uuid: str) -> Host | None:
@@ -84,11 +90,11 @@ def list_all(tx: Tx) -> list[Host]:
     return [_host(row) for row in tx.execute(_list)]
 
 
-def many(tx: Tx, uuids: Iterable[str]) -> dict[str, Host]:
-    """Members by UUID."""
-    wanted = list(uuids)
-    rows = tx.execute(_many, {"uuids": wanted}).all() if wanted else ()
-    return {row.uuid: _host(row) for row in rows}
+def members(tx: Tx, scopes: Iterable[str]) -> dict[str, Host]:
+    """Members by the scope that is theirs."""
+    wanted = {key(scope) for scope in scopes}
+    rows = tx.execute(_members, {"scope_keys": list(wanted)}).all() if wanted else ()
+    return {row.scope: _host(row) for row in rows}
 
 
 def join(tx: Tx, uuid: str) -> None:
@@ -105,6 +111,11 @@ def remove(tx: Tx, uuids: Sequence[str]) -> None:
 def put_facts(tx: Tx, uuid: str, facts: Mapping[str, Any]) -> None:
     """Keep what a host told."""
     tx.execute(_put_facts, {"b_uuid": uuid, "b_facts": dict(facts)})
+
+
+def put_address(tx: Tx, uuid: str, address: str) -> None:
+    """Keep where people connect to who is behind a gateway."""
+    tx.execute(_put_address, {"b_uuid": uuid, "b_address": address})
 
 
 def heard(tx: Tx, times: Mapping[str, datetime]) -> list[Host]:
@@ -165,6 +176,8 @@ def _host(row: Row[Any]) -> Host:
         heard_at=row.heard_at,
         silent=row.silent,
         facts=row.facts,
+        kind=Joins(row.kind),
+        address=row.address,
     )
 
 
@@ -177,7 +190,7 @@ _by_key = select(host).where(host.c.public_key == bindparam("public_key"))
 _joined = select(host).where(_by_scope, _is_joined)
 _of_scope = select(host).where(_by_scope, _is_there).order_by(host.c.asked_at, host.c.uuid)
 _list = select(host).where(_is_there).order_by(host.c.scope_key, host.c.asked_at)
-_many = select(host).where(host.c.uuid.in_(_uuids), _is_joined)
+_members = select(host).where(host.c.scope_key.in_(bindparam("scope_keys", expanding=True)), _is_joined)
 _this = host.c.uuid == bindparam("b_uuid")
 _join = (
     update(host)
@@ -186,6 +199,7 @@ _join = (
 )
 _remove = update(host).where(_this).values(state=str(Membership.REMOVED))
 _put_facts = update(host).where(_this).values(facts=bindparam("b_facts"))
+_put_address = update(host).where(_this).values(address=bindparam("b_address"))
 _heard = update(host).where(_this, _is_joined).values(heard_at=bindparam("b_at"), silent=False)
 _silent_among = select(host).where(host.c.uuid.in_(_uuids), _is_joined, host.c.silent)
 _falling_silent = select(host).where(_is_joined, ~host.c.silent, host.c.heard_at < bindparam("since"))

@@ -1,12 +1,12 @@
 """What belongs to the installation as a whole."""
 
-from sqlalchemy import bindparam, exists, insert, or_, select
+from sqlalchemy import bindparam, exists, insert, or_, select, update
 
 from jitgate.core.resource_id import key, subscription_scope
 from jitgate.store.database import Tx
 from jitgate.store.schema import machine, meta, policy
 
-_SUBSCRIPTION = "subscription"
+_SUBSCRIPTION, _KEYS = "subscription", "keys"
 
 
 def subscription(tx: Tx) -> str | None:
@@ -20,6 +20,18 @@ def keep_subscription(tx: Tx, guid: str) -> None:
     tx.execute(_insert, {"name": _SUBSCRIPTION, "value": guid})
 
 
+def keys(tx: Tx) -> str | None:
+    """What tells the keys of this installation's replicas from others; None: none has told yet."""
+    value: str | None = tx.execute(_read, {"name": _KEYS}).scalar_one_or_none()
+    return value
+
+
+def keep_keys(tx: Tx, fingerprint: str) -> None:
+    """Keep what tells them, in place of what did so before."""
+    if not tx.execute(_update, {"of": _KEYS, "to": fingerprint}).rowcount:
+        tx.execute(_insert, {"name": _KEYS, "value": fingerprint})
+
+
 def holds_subscription(tx: Tx, guid: str) -> bool:
     """Whether any machine or policy is filed under a subscription."""
     below = subscription_scope(guid) + "/"
@@ -30,6 +42,7 @@ def holds_subscription(tx: Tx, guid: str) -> bool:
 
 _read = select(meta.c.value).where(meta.c.name == bindparam("name"))
 _insert = insert(meta)
+_update = update(meta).where(meta.c.name == bindparam("of")).values(value=bindparam("to"))
 _holds = select(
     or_(
         exists().where(

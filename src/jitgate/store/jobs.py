@@ -5,9 +5,12 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextvars import copy_context
 from queue import Empty, SimpleQueue
+from time import perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
+from jitgate import metrics
 from jitgate.core.errors import Unavailable
 from jitgate.store.transaction import Tx
 
@@ -15,24 +18,29 @@ T = TypeVar("T")
 
 
 class Job(Generic[T]):
-    """A function that wants a transaction, and the future of whoever asked for it."""
+    """A function that wants a transaction, and the future of whoever asked for it.
 
-    __slots__ = ("_future", "_loop", "error", "fn", "result")
+    It runs in the context of who asked, so that what is told of meanwhile has their ids.
+    """
+
+    __slots__ = ("_context", "_future", "_loop", "asked", "error", "fn", "result")
 
     def __init__(
         self, fn: Callable[[Tx], T], future: "Future[T] | asyncio.Future[T]", loop: asyncio.AbstractEventLoop | None
     ) -> None:
         """`loop` is the event loop of an asyncio future; None for a thread that blocks."""
         self.fn = fn
+        self.asked = perf_counter()
         self.result: T | None = None
         self.error: BaseException | None = None
+        self._context = copy_context()
         self._future = future
         self._loop = loop
 
     def run(self, tx: Tx) -> bool:
         """Run the function and keep what came of it. Whether it came to its end."""
         try:
-            self.result = self.fn(tx)
+            self.result = self._context.run(self.fn, tx)
             self.error = None
         except StopIteration as error:  # a future refuses to carry it
             self.error = RuntimeError(f"the function let StopIteration out: {error}")
@@ -112,6 +120,7 @@ class Crew:
     """A queue of jobs, and a thread for each worker who takes from it."""
 
     def __init__(self, name: str, workers: Iterable[Worker]) -> None:
+        self._door = name
         self._queue: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -122,12 +131,13 @@ class Crew:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Job[Any]) -> None:
-        """Queue a job. Raises Unavailable once the store is closed."""
+    def submit(self, *jobs: Job[Any]) -> None:
+        """Queue jobs, which a worker finds together. Raises Unavailable once the store is closed."""
         with self._lock:
             if self._closed:
                 raise closed()
-            self._queue.put(job)
+            for job in jobs:
+                self._queue.put(job)
 
     def close(self) -> None:
         """Finish what is queued, then end the threads."""
@@ -145,18 +155,26 @@ class Crew:
             if first is None:
                 break
             jobs, goes_on = self._more(first, worker.group)
+            began = perf_counter()
             _work(worker, jobs)
+            self._count(jobs, began)
         worker.close()
+
+    def _count(self, jobs: Sequence[Job[Any]], began: float) -> None:
+        """Of work that is done: how long it waited for its turn, how long that took, and what the database failed."""
+        metrics.DATABASE_SECONDS.labels(self._door).observe(perf_counter() - began)
+        for job in jobs:
+            metrics.DATABASE_WAIT.labels(self._door).observe(began - job.asked)
+            if isinstance(job.error, Unavailable):
+                metrics.DATABASE_ERRORS.labels(self._door).inc()
 
     def _more(self, first: Job[Any], most: int) -> tuple[list[Job[Any]], bool]:
         """The jobs that are queued already, and whether there will be more."""
         jobs = [first]
-        while len(jobs) < most:
-            try:
+        with self._lock, contextlib.suppress(Empty):
+            while len(jobs) < most:
                 job = self._queue.get_nowait()
-            except Empty:
-                break
-            if job is None:
-                return jobs, False
-            jobs.append(job)
+                if job is None:
+                    return jobs, False
+                jobs.append(job)
         return jobs, True

@@ -7,33 +7,13 @@ older one, so an owner that was held up past its lease does no harm.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, or_, select, update
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared
 from jitgate.store.schema import MICROSECOND, scope_state
-
-
-class DatabaseClock(FunctionElement[int]):
-    """The database's own time, as microseconds since 1970."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-
-@compiles(DatabaseClock, "sqlite")
-def _sqlite(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
-    return "jitgate_now()"  # registered in jitgate.store.sqlite
-
-
-@compiles(DatabaseClock, "postgresql")
-def _postgresql(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
-    # Not now(): that is when the transaction began, which may be long ago.
-    return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+from jitgate.store.time import DatabaseClock
 
 
 def claim(tx: Tx, scope: str, owner: str, length: timedelta) -> int | None:

@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Row, bindparam, func, insert, or_, select, update
 
-from jitgate.core import resource_id
+from jitgate.core import catalogue, resource_id
 from jitgate.core.access import State
 from jitgate.core.machine import Machine, OperatingSystem
+from jitgate.store import classification, exposures
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared
-from jitgate.store.schema import grant_key, grants, machine
+from jitgate.store.schema import grant_key, grants, machine, scope_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,17 @@ def put(tx: Tx, found: Sequence[Machine]) -> Change:
     known = {row.uuid for row in tx.execute(_uuids, {"uuids": uuids})}
     _write(tx, _update, [_values(tx, one) for one in found if one.uuid in known])
     _write(tx, _insert, [_values(tx, one) for one in found if one.uuid not in known])
+    classification.classify(tx, uuids)
     return Change(tuple(uuid for uuid in uuids if uuid not in known), tuple(removed))
 
 
-def remove_missing(tx: Tx, connector: str, found: Collection[str]) -> list[str]:
-    """Mark as removed what a connector told earlier and does not tell any more; returns these UUIDs."""
-    gone = [row.uuid for row in tx.execute(_present_of, {"connector": connector}) if row.uuid not in found]
+def remove_missing(tx: Tx, connector: str, found: Collection[str], home: str | None = None) -> list[str]:
+    """Mark as removed what a connector told earlier and does not tell any more; returns these UUIDs.
+
+    `home`: of a replica that tells only of machines beside it; those beside others are left alone.
+    """
+    present = tx.execute(_present_of, {"connector": connector})
+    gone = [row.uuid for row in present if row.uuid not in found and row.home in (None, home)]
     remove(tx, gone)
     return gone
 
@@ -53,12 +59,12 @@ def remove(tx: Tx, uuids: Sequence[str]) -> None:
 
 def get_many(tx: Tx, uuids: Iterable[str]) -> dict[str, Machine]:
     """Machines by UUID, removed ones too."""
-    return {row.uuid: _machine(row) for row in _each(tx, _by_uuid, uuids)}
+    return {row.uuid: from_row(row) for row in _each(tx, _by_uuid, uuids)}
 
 
 def present(tx: Tx, uuids: Iterable[str]) -> dict[str, Machine]:
     """Machines by UUID, without those that were removed."""
-    return {row.uuid: _machine(row) for row in _each(tx, _present, uuids)}
+    return {row.uuid: from_row(row) for row in _each(tx, _present, uuids)}
 
 
 def ids(tx: Tx, uuids: Iterable[str]) -> dict[str, str]:
@@ -69,23 +75,31 @@ def ids(tx: Tx, uuids: Iterable[str]) -> dict[str, str]:
 def by_keys(tx: Tx, keys: Iterable[str]) -> dict[str, Machine]:
     """Present machines by the keys of their ids."""
     found = [row for key in dict.fromkeys(keys) for row in tx.fetch(_one_by_key, {"key": key})]
-    return {row.id_key: _machine(row) for row in found}
+    return {row.id_key: from_row(row) for row in found}
 
 
 def find(tx: Tx, text: str) -> list[Machine]:
     """Present machines that somebody may mean by a text: an id, a UUID or a name. Several may share a name."""
-    return [_machine(row) for row in tx.execute(_find, {"text": text, "key": resource_id.key(text)})]
+    key = resource_id.key(text)
+    looked_up = ((_one_by_key, {"key": key}), (_by_name, {"key": key}), (_one_present, {"uuid": text}))
+    found = {row.uuid: row for statement, values in looked_up for row in tx.fetch(statement, values)}
+    return [from_row(row) for row in sorted(found.values(), key=lambda row: str(row.id_key))]
 
 
 def in_scope(tx: Tx, scope: str) -> list[Machine]:
     """Present machines behind a firewall."""
-    return [_machine(row) for row in tx.execute(_in_scope, {"scope_name": scope})]
+    return [from_row(row) for row in tx.fetch(_in_scope, {"scope_name": scope})]
 
 
 def list_present(tx: Tx, *, connector: str | None = None, after: str = "", most: int = 1000) -> list[Machine]:
     """Present machines in the order of their keys, continuing after one of them."""
     statement = _list if connector is None else _list.where(machine.c.connector == connector)
-    return [_machine(row) for row in tx.execute(statement, {"after": after, "most": most})]
+    return [from_row(row) for row in tx.execute(statement, {"after": after, "most": most})]
+
+
+def of_connector(tx: Tx, connector: str) -> list[Machine]:
+    """All present machines of a connector."""
+    return [from_row(row) for row in tx.execute(_of_connector, {"connector": connector})]
 
 
 def locations(tx: Tx) -> list[str]:
@@ -95,7 +109,7 @@ def locations(tx: Tx) -> list[str]:
 
 def standing(tx: Tx, at: datetime) -> list[Machine]:
     """Machines that were there at a moment, as they are told now."""
-    return [_machine(row) for row in tx.execute(_standing, {"at": at})]
+    return [from_row(row) for row in tx.execute(_standing, {"at": at})]
 
 
 def open_grants(tx: Tx, uuids: Iterable[str]) -> dict[str, int]:
@@ -141,10 +155,13 @@ def _values(tx: Tx, one: Machine) -> dict[str, Any]:
         "b_facts": dict(one.facts),
         "b_seen_at": tx.now,
         "b_removed_at": None,
+        **{f"b_{name}": value for name, value in exposures.columns(one.exposure).items()},
+        "b_words": catalogue.words(one),
     }
 
 
-def _machine(row: Row[Any]) -> Machine:
+def from_row(row: Row[Any]) -> Machine:
+    """The machine that a row of its table is."""
     return Machine(
         uuid=row.uuid,
         id=row.id,
@@ -158,10 +175,15 @@ def _machine(row: Row[Any]) -> Machine:
         tags=row.tags,
         unsupported=row.unsupported,
         facts=row.facts,
+        exposure=exposures.of_column(row.exposure),
     )
 
 
-_bound: dict[str, BindParameter[Any]] = {column.name: bindparam(f"b_{column.name}") for column in machine.columns}
+# What is told elsewhere (`store.classification`) stays as it is.
+_told_elsewhere = ("standing", "accessed_at", "accessed_by")
+_bound: dict[str, BindParameter[Any]] = {
+    column.name: bindparam(f"b_{column.name}") for column in machine.columns if column.name not in _told_elsewhere
+}
 _insert = insert(machine).values(_bound)
 _update = (
     update(machine)
@@ -177,20 +199,18 @@ _by_uuid = select(machine).where(machine.c.uuid.in_(_some))
 _present = _by_uuid.where(_is_present)
 _by_key = select(machine).where(machine.c.id_key.in_(_some), _is_present)
 _one_by_key = Prepared(select(machine).where(machine.c.id_key == bindparam("key"), _is_present))
-_present_of = select(machine.c.uuid).where(machine.c.connector == bindparam("connector"), _is_present)
-_in_scope = select(machine).where(machine.c.scope == bindparam("scope_name"), _is_present).order_by(machine.c.id_key)
-_find = (
-    select(machine)
-    .where(
-        or_(
-            machine.c.id_key == bindparam("key"),
-            machine.c.name_key == bindparam("key"),
-            machine.c.uuid == bindparam("text"),
-        ),
-        _is_present,
-    )
-    .order_by(machine.c.id_key)
+_present_of = (
+    select(machine.c.uuid, scope_state.c.home)
+    .outerjoin(scope_state, scope_state.c.scope == machine.c.scope)
+    .where(machine.c.connector == bindparam("connector"), _is_present)
 )
+_of_connector = select(machine).where(machine.c.connector == bindparam("connector"), _is_present)
+_in_scope = Prepared(
+    select(machine).where(machine.c.scope == bindparam("scope_name"), _is_present).order_by(machine.c.id_key)
+)
+# Each by its own index: for an OR of the three every machine would be looked at.
+_by_name = Prepared(select(machine).where(machine.c.name_key == bindparam("key"), _is_present))
+_one_present = Prepared(select(machine).where(machine.c.uuid == bindparam("uuid"), _is_present))
 _locations = select(machine.c.location).where(machine.c.removed_at.is_(None)).distinct().order_by(machine.c.location)
 _list = (
     select(machine)

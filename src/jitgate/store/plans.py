@@ -11,6 +11,7 @@ from jitgate.core import plan as plans_core
 from jitgate.core.machine import Machine
 from jitgate.core.plan import Plan, SubPlan, Tier
 from jitgate.core.resource_id import key
+from jitgate.store import classification
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared
 from jitgate.store.schema import jit_disabled, plan
@@ -63,12 +64,15 @@ def disable(tx: Tx, scope: str, why: str, by: str) -> bool:
         return False
     values = {"scope_key": key(scope), "scope": scope, "why": why, "disabled_at": tx.now, "disabled_by": by}
     tx.execute(_disable, values)
+    classification.classify_below(tx, scope)
     return True
 
 
 def enable(tx: Tx, scope: str) -> bool:
     """Switch it on again. False: it was not off."""
-    return tx.execute(_enable, {"scope_key": key(scope)}).rowcount == 1
+    was_off = tx.execute(_enable, {"scope_key": key(scope)}).rowcount == 1
+    classification.classify_below(tx, scope)
+    return was_off
 
 
 def list_disabled(tx: Tx) -> list[Disabled]:

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Row, bindparam, delete, func, insert, select, update
 
 from jitgate.core import duration
 from jitgate.core.desired import Protocol
-from jitgate.core.policy import MachinePolicy, Policy, PortRule
+from jitgate.core.machine import OperatingSystem
+from jitgate.core.policy import MachinePolicy, Policy, PortRule, Selection
 from jitgate.core.prefixes import Prefix
 from jitgate.core.resource_id import PolicyId, key, parse_machine_id, parse_policy_id
+from jitgate.core.selector import Selector
+from jitgate.store import classification
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared
 from jitgate.store.schema import policy, policy_machine
@@ -35,6 +38,7 @@ class Stored:
 def put(tx: Tx, uid: str, new: Policy, forced: Collection[str] = ()) -> str:
     """Write a policy in place of what is under its key; returns its uid, which is `uid` if it is new."""
     known: str | None = tx.execute(_uid, {"key": new.id.key}).scalar()
+    before = _members(tx, known)
     if known is None:
         tx.execute(_insert, {**_values(tx, new), "uid": uid, "created_at": tx.now})
     else:
@@ -43,6 +47,7 @@ def put(tx: Tx, uid: str, new: Policy, forced: Collection[str] = ()) -> str:
     rows = [_part_values(known or uid, position, part, forced) for position, part in enumerate(new.machines)]
     if rows:
         tx.execute(_insert_part, rows)
+    classification.classify_keys(tx, before ^ {part.id.key for part in new.machines})
     return known or uid
 
 
@@ -52,9 +57,29 @@ def get(tx: Tx, policy_key: str) -> Stored | None:
     return found[0] if found else None
 
 
+def add_machine(tx: Tx, uid: str, part: MachinePolicy) -> None:
+    """Add a machine to a policy that has it not."""
+    position = tx.execute(_next_position, {"uid": uid}).scalar_one()
+    tx.execute(_insert_part, [_part_values(uid, position, part, ())])
+    classification.classify_keys(tx, [part.id.key])
+
+
+def selecting(tx: Tx) -> list[tuple[str, Policy]]:
+    """The policies that take machines in by themselves, by uid, each without its machines."""
+    return [(row.uid, _policy(row, ())) for row in tx.execute(_selecting)]
+
+
+def has_machine(tx: Tx, uid: str, machine_key: str) -> bool:
+    """Whether a policy has a machine."""
+    return bool(tx.fetch(_part_for, {"uid": uid, "key": machine_key}))
+
+
 def remove(tx: Tx, policy_key: str) -> bool:
     """Delete a policy. False: there is none."""
-    return tx.execute(_delete, {"key": policy_key}).rowcount == 1
+    members = _members(tx, tx.execute(_uid, {"key": policy_key}).scalar())
+    is_gone = tx.execute(_delete, {"key": policy_key}).rowcount == 1
+    classification.classify_keys(tx, members)
+    return is_gone
 
 
 def list_page(
@@ -152,10 +177,36 @@ def decode_ports(body: Iterable[Mapping[str, Any]]) -> tuple[PortRule, ...]:
     )
 
 
+def encode_selections(selections: Iterable[Selection]) -> list[dict[str, Any]]:
+    """Selections as JSON."""
+    return [
+        {
+            "scope": selection.selector.scope,
+            "tags": dict(selection.selector.tags),
+            "os": selection.os,
+            "ports": encode_ports(selection.ports),
+        }
+        for selection in selections
+    ]
+
+
+def decode_selections(body: Iterable[Mapping[str, Any]]) -> tuple[Selection, ...]:
+    """The selections that `encode_selections` wrote."""
+    return tuple(
+        Selection(
+            selector=Selector(each["scope"], each["tags"]),
+            ports=decode_ports(each["ports"]),
+            os=OperatingSystem(each["os"]) if each["os"] else None,
+        )
+        for each in body
+    )
+
+
 def describe(policy: Policy) -> dict[str, Any]:
     """A policy as it is kept in the history."""
     machines = [{"id": part.id.text, "ports": encode_ports(part.ports)} for part in policy.machines]
-    return {"id": policy.id.text, "machines": machines}
+    described = {"id": policy.id.text, "machines": machines}
+    return described | ({"select": encode_selections(policy.selections)} if policy.selections else {})
 
 
 def from_description(body: Mapping[str, Any]) -> Policy:
@@ -163,7 +214,12 @@ def from_description(body: Mapping[str, Any]) -> Policy:
     parts = [
         MachinePolicy(parse_machine_id(each["id"], "id"), decode_ports(each["ports"])) for each in body["machines"]
     ]
-    return Policy(parse_policy_id(body["id"]), tuple(parts))
+    return Policy(parse_policy_id(body["id"]), tuple(parts), selections=decode_selections(body.get("select", ())))
+
+
+def _members(tx: Tx, uid: str | None) -> set[str]:
+    """The keys of the machines in a policy."""
+    return set(tx.execute(_member_keys, {"uid": uid}).scalars()) if uid else set()
 
 
 def _with_parts(tx: Tx, rows: Sequence[Row[Any]]) -> list[Stored]:
@@ -186,7 +242,7 @@ def _stored(row: Row[Any], parts: Sequence[Row[Any]]) -> Stored:
 
 
 def _policy(row: Row[Any], parts: Sequence[MachinePolicy]) -> Policy:
-    return Policy(_id(row), tuple(parts), row.kind)
+    return Policy(_id(row), tuple(parts), row.kind, decode_selections(row.selections))
 
 
 def _id(row: Row[Any]) -> PolicyId:
@@ -195,7 +251,7 @@ def _id(row: Row[Any]) -> PolicyId:
 
 def _part(row: Row[Any]) -> MachinePolicy:
     machine_id = parse_machine_id(row.machine_id, "machine_id")
-    return MachinePolicy(machine_id, decode_ports(row.ports), row.public_ip_address)
+    return MachinePolicy(machine_id, decode_ports(row.ports), row.public_ip_address, row.selected)
 
 
 def _values(tx: Tx, new: Policy) -> dict[str, Any]:
@@ -208,6 +264,8 @@ def _values(tx: Tx, new: Policy) -> dict[str, Any]:
         "location": new.id.location,
         "name": new.id.name,
         "kind": new.kind,
+        "selections": encode_selections(new.selections),
+        "selects": bool(new.selections),
         "updated_at": tx.now,
     }
 
@@ -219,6 +277,7 @@ def _part_values(uid: str, position: int, part: MachinePolicy, forced: Collectio
         "machine_id": part.id.text,
         "machine_key": part.id.key,
         "public_ip_address": part.public_ip_address,
+        "selected": part.selected,
         "force": part.id.key in forced,
         "ports": encode_ports(part.ports),
     }
@@ -232,6 +291,8 @@ _changing = (
     "location",
     "name",
     "kind",
+    "selections",
+    "selects",
     "updated_at",
 )
 _keys: BindParameter[str] = bindparam("keys", expanding=True)
@@ -245,7 +306,12 @@ _update = (
 _force = update(policy_machine).where(policy_machine.c.machine_key.in_(_keys)).values(force=True)
 _delete = delete(policy).where(policy.c.key == bindparam("key"))
 _insert_part = insert(policy_machine)
+_next_position = select(func.coalesce(func.max(policy_machine.c.position), -1) + 1).where(
+    policy_machine.c.policy == bindparam("uid")
+)
+_selecting = select(policy).where(policy.c.selects).order_by(policy.c.key)
 _delete_parts = delete(policy_machine).where(policy_machine.c.policy == bindparam("uid"))
+_member_keys = select(policy_machine.c.machine_key).where(policy_machine.c.policy == bindparam("uid"))
 _by_key = select(policy).where(policy.c.key == bindparam("key"))
 _list = select(policy).where(policy.c.key > bindparam("after")).order_by(policy.c.key).limit(bindparam("most"))
 _parts = (

@@ -1,29 +1,40 @@
-"""PostgreSQL: a serialisable transaction for each function, any number of jitgate processes on one database.
+"""PostgreSQL: any number of jitgate processes on one database, with a writer each.
 
-Serialisable, because then a function sees what it would see with one writer, as in SQLite. What loses
-against another transaction is run again; functions have no effect but through their transaction.
+Writes are serialisable, because then a function sees what it would see with one writer, as in SQLite. What loses
+against another process is run again, alone; functions have no effect but through their transaction. Functions of one
+process never lose against each other: they share a transaction, and so a commit, with a savepoint each. Reads have a
+snapshot, which is never in a writer's way.
 """
 
-import contextlib
+import random
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from time import sleep
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from jitgate import metrics
 from jitgate.core.errors import Invalid, Unavailable
 from jitgate.failpoints import failpoint
 from jitgate.store import time
 from jitgate.store.jobs import Job, deliver
 from jitgate.store.time import StoreTime
-from jitgate.store.transaction import Tx
+from jitgate.store.transaction import Consequences, Tx
 from jitgate.store.wake import Wake
 
-TRIES = 10
-"""How often a function is run before its caller is told that others are in the way."""
+TRIES = 12
+"""How often a transaction is tried before its callers are told that others are in the way."""
+
+_PAUSES = tuple(min(0.001 * 2**tried, 0.25) for tried in range(TRIES))
+"""Seconds to wait at most before each other try; a bit of it, so that two do not meet again."""
+
+MOST_WRITES = 32
+"""How many writes share a transaction. From 64 subtransactions on, PostgreSQL looks for them on disk."""
 
 CONNECT_SECONDS = 10
 
@@ -32,13 +43,21 @@ _KEEP_EVERY = timedelta(seconds=1)
 
 _CHANNEL = "jitgate_wake"
 _RECONNECT_SECONDS = 1.0
-_LOST_TO_ANOTHER = {"40001", "40P01"}  # serialization_failure, deadlock_detected
+_LOST_TO_ANOTHER = {"40001", "40P01", "55P03"}  # serialization_failure, deadlock_detected, lock_not_available
+# feature_not_supported: "cached plan must not change result type", once, where a newer jitgate has changed a table.
+_PLAN_IS_OLD = "0A000"
 _READ_ONLY = "25006"  # read_only_sql_transaction
-_NOTIFY = text("SELECT pg_notify(:channel, :scope)")
+# A lock does not fix what a transaction sees, so one that waits for it sees what those before it have done
+# (postgresql.org, LOCK). Reading goes on meanwhile.
+_BESIDE_OTHERS = "LOCK TABLE meta IN ROW EXCLUSIVE MODE"
+_ALONE = "SET LOCAL lock_timeout = '2s'; LOCK TABLE meta IN EXCLUSIVE MODE"
+# A process that stands still in the middle of a transaction would keep its locks from all others for ever.
+_END_IF_IT_STANDS_STILL = "SET idle_in_transaction_session_timeout = '10s'"
+_NOTIFY = text("SELECT count(pg_notify(:channel, scope)) FROM unnest(CAST(:scopes AS TEXT[])) AS scope")
 
 
 def engine(url: URL) -> Engine:
-    """An engine whose transactions are serialisable. Each worker keeps its own connection.
+    """An engine whose transactions are serialisable unless told otherwise. Each worker keeps its own connection.
 
     Raises Invalid where the driver is not installed.
     """
@@ -71,73 +90,165 @@ def outage(error: BaseException) -> Unavailable | None:
     return unavailable
 
 
-class Session:
-    """Runs functions one after the other, in a transaction each."""
+class _Session(ABC):
+    """A connection that is made when it is needed, and given up when it is lost."""
 
-    group = 1
-
-    def __init__(self, connect: Callable[[], Connection], store_time: StoreTime, wake: Wake | None) -> None:
-        """`wake`: whom to tell of woken scopes; None for a session that only reads."""
+    def __init__(self, connect: Callable[[], Connection], store_time: StoreTime) -> None:
         self._connect = connect
         self._time = store_time
-        self._wake = wake
         self._connection: Connection | None = None
-
-    def work(self, jobs: Sequence[Job[Any]]) -> None:
-        for job in jobs:
-            try:
-                self._run(job)
-            except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
-                job.fail(error)
-            if job.error is not None:
-                self._judge(job, job.error)
-        deliver(jobs)
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
+    def _undo(self) -> None:
+        """Have the connection ready for another transaction: after a failed commit it still holds the old one."""
+        try:
+            if self._connection is not None:
+                self._connection.rollback()
+        except Exception:  # noqa: BLE001 - it is lost; another is made when it is needed
+            self.close()
+
+    def _opened(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._set_up(self._connect())
+        return self._connection
+
+    @abstractmethod
+    def _set_up(self, connection: Connection) -> Connection:
+        """The connection, with what holds for all its transactions."""
+
+
+class Reader(_Session):
+    """Runs functions on a snapshot each, in transactions that cannot write."""
+
+    group = 1
+
+    def work(self, jobs: Sequence[Job[Any]]) -> None:
+        for job in jobs:
+            self._try(job)
+            if job.error is not None and _state(job.error) == _PLAN_IS_OLD:
+                self._try(job)
+            if job.error is not None:
+                self._judge(job, job.error)
+        deliver(jobs)
+
+    def _try(self, job: Job[Any]) -> None:
+        try:
+            self._read(job)
+        except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
+            job.fail(error)
+
+    def _read(self, job: Job[Any]) -> None:
+        connection = self._opened()
+        with connection.begin() as transaction:
+            job.run(Tx(connection, self._time.now(time.latest(connection))))
+            transaction.rollback()
+
     def _judge(self, job: Job[Any], error: BaseException) -> None:
-        """A database that fails is not the function's fault; a function that writes where it may not is."""
+        """A database that fails is not the function's fault; a function that writes here is."""
         if _state(error) == _READ_ONLY:
             job.fail(RuntimeError(f"a read may not change anything: {error}"))
         elif (failure := outage(error)) is not None:
             job.fail(failure)
             self.close()
 
-    def _run(self, job: Job[Any]) -> None:
-        for _ in range(TRIES):
-            try:
-                self._try(job)
-            except DBAPIError as error:  # by the commit
-                job.fail(error)
-            if job.error is None or _state(job.error) not in _LOST_TO_ANOTHER:
-                return
+    def _set_up(self, connection: Connection) -> Connection:
+        return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
-    def _try(self, job: Job[Any]) -> None:
+
+class Writer(_Session):
+    """Runs functions one after the other, and commits them together."""
+
+    group = MOST_WRITES
+
+    def __init__(self, connect: Callable[[], Connection], store_time: StoreTime, wake: Wake) -> None:
+        """`wake`: whom to tell of woken scopes."""
+        super().__init__(connect, store_time)
+        self._wake = wake
+        self._pace = time.Pace(store_time)
+
+    def work(self, jobs: Sequence[Job[Any]]) -> None:
+        try:
+            self._commit_together(jobs)
+        except Exception as error:  # noqa: BLE001 - every caller of the group gets it
+            for job in jobs:
+                job.fail(outage(error) or error)
+            self.close()
+        deliver(jobs)
+
+    def _set_up(self, connection: Connection) -> Connection:
+        connection.exec_driver_sql(_END_IF_IT_STANDS_STILL)
+        connection.commit()
+        return connection
+
+    def _commit_together(self, jobs: Sequence[Job[Any]]) -> None:
+        """Run all and commit them, once nobody else is in the way."""
+        lock = _BESIDE_OTHERS
+        for pause in _PAUSES:
+            try:
+                self._try(jobs, lock)
+                return
+            except Exception as error:  # by the commit, or by a prepared statement: the driver's own
+                self._undo()
+                if _state(error) not in {*_LOST_TO_ANOTHER, _PLAN_IS_OLD}:
+                    raise
+                metrics.DATABASE_RETRIES.inc()
+                lost, lock = error, _ALONE
+            sleep(random.uniform(0, pause))  # noqa: S311 - not for a secret
+        raise lost
+
+    def _try(self, jobs: Sequence[Job[Any]], lock: str) -> None:
         connection = self._opened()
         with connection.begin() as transaction:
-            kept = time.latest(connection)
-            now = self._time.now(kept)
-            woken: set[str] | None = None if self._wake is None else set()
-            if not job.run(Tx(connection, now, woken)):
+            connection.exec_driver_sql(lock)
+            kept = now = time.latest(connection)
+            consequences = Consequences()
+            for job in jobs:
+                now = self._time.now(now)
+                consequences.add(_run(connection, job, now, alone=len(jobs) == 1))
+            if all(job.error is not None for job in jobs):
                 transaction.rollback()
                 return
-            for scope in woken or ():
-                connection.execute(_NOTIFY, {"channel": _CHANNEL, "scope": scope})
+            if consequences.woken:
+                connection.execute(_NOTIFY, {"channel": _CHANNEL, "scopes": sorted(consequences.woken)})
             _commit(transaction)
-        if self._wake is not None and woken is not None:
-            self._wake.fire(woken)
-            _keep(connection, kept, now)
+        self._wake.fire(consequences.woken)
+        consequences.come()
+        self._keep(connection, kept, now)
 
-    def _opened(self) -> Connection:
-        if self._connection is None:
-            connection = self._connect()
-            if self._wake is None:
-                connection = connection.execution_options(postgresql_readonly=True)
-            self._connection = connection
-        return self._connection
+    def _keep(self, connection: Connection, kept: datetime, now: datetime) -> None:
+        """Keep the latest moment, if that was not done a moment ago."""
+        if now - kept < _KEEP_EVERY:
+            return
+        # The functions' own transaction is committed: what fails here (mostly because another keeps a moment at
+        # the same time) must not run them again. A lost connection is found by the next function.
+        try:
+            with connection.begin():
+                time.keep(connection, now)
+                self._pace.keep(connection)
+        except Exception as error:  # the driver's own, which is not imported here
+            if _state(error) not in _LOST_TO_ANOTHER and not _is_outage(error):
+                raise
+            self._pace.forget()
+            self._undo()
+
+
+def _run(connection: Connection, job: Job[Any], now: datetime, *, alone: bool) -> Consequences:
+    """Run one function; what comes of it. `alone`: no others share its transaction, so it needs no savepoint.
+
+    Raises what ends the whole transaction.
+    """
+    savepoint = None if alone else connection.begin_nested()
+    consequences = Consequences()
+    succeeded = job.run(Tx(connection, now, consequences))
+    if job.error is not None and (outage(job.error) is not None or _state(job.error) == _PLAN_IS_OLD):
+        raise job.error
+    if savepoint is not None:
+        (savepoint.commit if succeeded else savepoint.rollback)()
+    return consequences if succeeded else Consequences()
 
 
 def _commit(transaction: RootTransaction) -> None:
@@ -152,16 +263,6 @@ def _commit(transaction: RootTransaction) -> None:
             " Look before you try again."
         ) from error
     failpoint("store.after_commit")
-
-
-def _keep(connection: Connection, kept: datetime, now: datetime) -> None:
-    """Keep the latest moment, if that was not done a moment ago."""
-    if now - kept < _KEEP_EVERY:
-        return
-    # The function's own transaction is committed: what fails here (mostly because another keeps a moment at
-    # the same time) must not run it again. A lost connection is found by the next function.
-    with contextlib.suppress(DBAPIError), connection.begin():
-        time.keep(connection, now)
 
 
 class Listener:

@@ -68,7 +68,10 @@ class Prepared:
         ready = self._for(connection.dialect)
         cursor = connection.connection.cursor()
         try:
-            cursor.executemany(ready.text, [ready.parameters(one) for one in values])
+            if len(values) == 1:  # which costs half of what many cost, where there are not many
+                cursor.execute(ready.text, ready.parameters(values[0]))
+            else:
+                cursor.executemany(ready.text, [ready.parameters(one) for one in values])
             return int(cursor.rowcount)
         finally:
             cursor.close()

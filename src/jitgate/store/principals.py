@@ -19,13 +19,14 @@ from jitgate.store.schema import credential, group_member, principal, role_assig
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A principal as it is kept."""
+    """A principal as it is kept. `issuer`: of a claimed group, by whose claims its members are told."""
 
     uid: str
     name: str
     kind: Kind
     created_at: datetime
     disabled_at: datetime | None = None
+    issuer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,11 @@ class Given:
     description: str = ""
 
 
-def add(tx: Tx, uid: str, name: str, kind: str = Kind.USER) -> Account:
+def add(tx: Tx, uid: str, name: str, kind: str = Kind.USER, issuer: str | None = None) -> Account:
     """Add a principal. Its name must be new, in any case, among groups too."""
     values = {"uid": uid, "name": name, "name_key": key(name), "kind": str(kind), "created_at": tx.now}
-    tx.execute(_insert, values)
-    return _remember(tx, Account(uid, name, Kind(kind), tx.now))
+    tx.execute(_insert, {**values, "issuer": issuer})
+    return remember(tx, Account(uid, name, Kind(kind), tx.now, issuer=issuer))
 
 
 def find(tx: Tx, name: str) -> Account | None:
@@ -115,6 +116,14 @@ def disable(tx: Tx, uid: str) -> bool:
 def enable(tx: Tx, uid: str) -> bool:
     """Let a disabled principal in again. False: there is none, or it is not disabled."""
     return _changed(tx, uid, tx.execute(_enable, {"b_uid": uid}).rowcount == 1)
+
+
+def remember(tx: Tx, account: Account) -> Account:
+    """Keep how an account is in history, also where it is as before and somebody else was given a way into it."""
+    disabled = account.disabled_at is not None
+    body = {"name": account.name, "kind": str(account.kind), "disabled": disabled}
+    history.keep(tx, What.PRINCIPAL, account.uid, body)
+    return account
 
 
 def prove(tx: Tx, credential_id: str) -> Proof | None:
@@ -180,21 +189,14 @@ def role(row: Row[Any]) -> Role:
     )
 
 
-def _remember(tx: Tx, account: Account) -> Account:
-    disabled = account.disabled_at is not None
-    body = {"name": account.name, "kind": str(account.kind), "disabled": disabled}
-    history.keep(tx, What.PRINCIPAL, account.uid, body)
-    return account
-
-
 def _changed(tx: Tx, uid: str, changed: bool) -> bool:
     if changed:
-        _remember(tx, get_many(tx, [uid])[uid])
+        remember(tx, get_many(tx, [uid])[uid])
     return changed
 
 
 def _account(row: Row[Any]) -> Account:
-    return Account(row.uid, row.name, Kind(row.kind), row.created_at, row.disabled_at)
+    return Account(row.uid, row.name, Kind(row.kind), row.created_at, row.disabled_at, row.issuer)
 
 
 def credential_of(row: Row[Any]) -> Credential:

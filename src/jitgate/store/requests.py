@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, bindparam, func, insert, or_, select
 from jitgate.core.access import Grant
 from jitgate.core.resource_id import key
 from jitgate.store import grants as grant_rows
+from jitgate.store import told
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared, literal_in
 from jitgate.store.schema import grants, machine, request, scope_state
@@ -47,6 +48,7 @@ class Granted:
 def add(tx: Tx, asked: Asked, given: Sequence[Granted]) -> None:
     """Add a request and its grants."""
     tx.run(_insert, [_asked_values(asked)])
+    told.asked(tx, asked.uid)
     grant_rows.add(tx, [(one.grant, more(one)) for one in given])
 
 
@@ -115,6 +117,19 @@ _ending = (
     _joined.join(scope_state, scope_state.c.scope == grants.c.scope)
     .where(grants.c.due_at > bindparam("after"), grants.c.due_at <= bindparam("until"))
     .where(grants.c.due_at.is_not(None), literal_in(grants.c.state, ("open",)))
+)
+
+
+def latest_of(tx: Tx, principal: str, before: datetime, most: int) -> list[str]:
+    """What a principal asked for before a moment, the newest first."""
+    return [row.uid for row in tx.execute(_latest_of, {"principal_uid": principal, "before": before, "most": most})]
+
+
+_latest_of = (
+    select(request.c.uid)
+    .where(request.c.principal == bindparam("principal_uid"), request.c.asked_at < bindparam("before"))
+    .order_by(request.c.asked_at.desc(), request.c.uid.desc())
+    .limit(bindparam("most"))
 )
 
 

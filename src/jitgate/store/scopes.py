@@ -2,14 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
 
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared
 from jitgate.store.schema import scope_state
+from jitgate.store.time import DatabaseClock
+
+LEFT_LYING_AFTER = timedelta(seconds=60)
+"""A scope that its home has not looked at for so long after it was due is looked at by any replica: grants end on
+record, and what is late is told, though the firewall may be out of its reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +22,8 @@ class Scope:
     """A scope's state.
 
     `sweep_at`    when everything is to be compared again; None: now
+    `home`        the replica that its agent talks to; None: any replica reaches it
+    `silent`      nothing has been heard for a minute of the process beside its home that holds it
     `attempts`    failures in a row
     `report`      the last report without its keys
     `reported_at` as of when that holds; None: never
@@ -25,6 +32,8 @@ class Scope:
     scope: str
     connector: str
     generation: int
+    home: str | None
+    silent: bool
     due_at: datetime | None
     sweep_at: datetime | None
     attempts: int
@@ -34,18 +43,20 @@ class Scope:
     reported_at: datetime | None
 
 
-def make_known(tx: Tx, scope: str, connector: str) -> None:
-    """Add a scope, due at once, unless it is known; a connector of another name takes it over."""
+def make_known(tx: Tx, scope: str, connector: str, home: str | None = None) -> None:
+    """Add a scope, due at once, unless it is known; a connector of another name, or a new home, takes it over."""
     known = get(tx, scope)
     if known is not None:
-        if known.connector != connector:
-            tx.execute(update(scope_state).where(scope_state.c.scope == scope).values(connector=connector))
+        if (known.connector, known.home) != (connector, home):
+            taken = {"connector": connector, "home": home, "silent_since": None}
+            tx.execute(update(scope_state).where(scope_state.c.scope == scope).values(taken))
             sweep_soon(tx, [scope])
         return
     tx.execute(
         insert(scope_state).values(
             scope=scope,
             connector=connector,
+            home=home,
             generation=0,
             due_at=tx.now,
             attempts=0,
@@ -54,6 +65,41 @@ def make_known(tx: Tx, scope: str, connector: str) -> None:
             report={},
         )
     )
+
+
+def make_home(tx: Tx, scope: str, replica: str | None) -> None:
+    """The agent of a scope talks to this replica from now on; everything there is compared again."""
+    tx.execute(_make_home, {"scope_name": scope, "replica": replica})
+    sweep_soon(tx, [scope])
+
+
+_make_home = update(scope_state).where(scope_state.c.scope == bindparam("scope_name")).values(home=bindparam("replica"))
+
+
+def fall_silent(tx: Tx, connector: str, replica: str | None) -> list[str]:
+    """Mark the scopes that a process beside a replica holds as silent; those that were not yet."""
+    return _mark(tx, connector, replica, scope_state.c.silent_since.is_(None), tx.now)
+
+
+def be_heard(tx: Tx, connector: str, replica: str | None) -> list[str]:
+    """The process beside a replica is heard again; the scopes that had been silent, which are compared again now."""
+    found = _mark(tx, connector, replica, scope_state.c.silent_since.is_not(None), None)
+    sweep_soon(tx, found)
+    return found
+
+
+def _mark(tx: Tx, connector: str, replica: str | None, which: ColumnElement[bool], since: datetime | None) -> list[str]:
+    values = {"connector_name": connector, "replica": replica}
+    found = [row.scope for row in tx.execute(select(scope_state.c.scope).where(_beside, which), values)]
+    if found:
+        tx.execute(update(scope_state).where(_beside, which).values(silent_since=since), values)
+    return found
+
+
+_beside = and_(
+    scope_state.c.connector == bindparam("connector_name"),
+    scope_state.c.home.is_not_distinct_from(bindparam("replica")),
+)
 
 
 def get(tx: Tx, scope: str) -> Scope | None:
@@ -67,13 +113,13 @@ _get = Prepared(select(scope_state).where(scope_state.c.scope == bindparam("scop
 
 def get_many(tx: Tx, scopes: Iterable[str]) -> dict[str, Scope]:
     """Scopes by name."""
-    names = list(set(scopes))
-    if not names:
-        return {}
-    rows = tx.execute(_get_many, {"scopes": names})
-    return {row.scope: _scope(row) for row in rows}
+    names = sorted(set(scopes))
+    pieces = (names[first : first + _PIECE] for first in range(0, len(names), _PIECE))
+    return {row.scope: _scope(row) for piece in pieces for row in tx.execute(_get_many, {"scopes": piece})}
 
 
+_PIECE = 1000
+"""Names in one statement: PostgreSQL takes 65,535 in all."""
 _get_many = select(scope_state).where(scope_state.c.scope.in_(bindparam("scopes", expanding=True)))
 
 
@@ -101,18 +147,37 @@ _hasten = Prepared(
 def sweep_soon(tx: Tx, scopes: Iterable[str]) -> None:
     """Have everything in these scopes compared again now."""
     names = sorted(set(scopes))
-    if not names:
-        return
-    tx.execute(_sweep_soon, {"scopes": names, "at": tx.now})
+    # One by one, by the index: a list of a hundred thousand is more than a statement takes.
+    tx.run(_sweep_soon, [{"scope_name": name, "at": tx.now} for name in names])
     for name in names:
         tx.wake(name)
 
 
-_sweep_soon = (
+_sweep_soon = Prepared(
     update(scope_state)
-    .where(scope_state.c.scope.in_(bindparam("scopes", expanding=True)))
+    .where(scope_state.c.scope == bindparam("scope_name"))
     .values(sweep_at=None, due_at=bindparam("at"))
 )
+
+
+def sweep_by(tx: Tx, scope: str, at: datetime) -> None:
+    """Have everything in a scope compared again no later than a given time."""
+    tx.execute(_sweep_by, {"scope_name": scope, "at": at})
+
+
+_sweep_by = (
+    update(scope_state)
+    .where(scope_state.c.scope == bindparam("scope_name"), scope_state.c.sweep_at > bindparam("at"))
+    .values(sweep_at=bindparam("at"))
+)
+
+
+def sweep_all_of(tx: Tx, connector: str) -> None:
+    """Have everything behind one connector compared again now."""
+    sweep_soon(tx, tx.execute(_of_connector, {"connector_name": connector}).scalars())
+
+
+_of_connector = select(scope_state.c.scope).where(scope_state.c.connector == bindparam("connector_name"))
 
 
 def sweep_all(tx: Tx) -> None:
@@ -131,45 +196,57 @@ _begin = Prepared(
 )
 
 
-def due(tx: Tx, connectors: Iterable[str], limit: int) -> list[str]:
-    """Scopes that are to be looked at now and that nobody is looking at, the longest overdue first."""
-    rows = tx.execute(_due, {"connectors": list(connectors), "now": tx.now, "limit": limit})
+def due(tx: Tx, connectors: Iterable[str], limit: int, replica: str = "") -> list[str]:
+    """Scopes that a replica is to look at now and that nobody is looking at, the longest overdue first."""
+    values = {"connectors": list(connectors), "now": tx.now, "limit": limit, "replica": replica}
+    rows = tx.execute(_due, {**values, "left": tx.now - LEFT_LYING_AFTER})
     return [row.scope for row in rows]
 
 
+def is_for(tx: Tx, state: Scope, replica: str) -> bool:
+    """Whether a replica is to look at a scope: it reaches it, or whoever does has left it lying."""
+    if state.home is None or state.home == replica:
+        return True
+    return state.due_at is not None and state.due_at <= tx.now - LEFT_LYING_AFTER
+
+
+_is_ours = or_(scope_state.c.home.is_(None), scope_state.c.home == bindparam("replica"))
 _due = (
     select(scope_state.c.scope)
     .where(
         scope_state.c.due_at <= bindparam("now"),
+        or_(_is_ours, scope_state.c.due_at <= bindparam("left")),
         scope_state.c.connector.in_(bindparam("connectors", expanding=True)),
-        or_(scope_state.c.lease_owner.is_(None), scope_state.c.lease_until <= bindparam("now")),
+        or_(scope_state.c.lease_owner.is_(None), scope_state.c.lease_until <= DatabaseClock()),
     )
     .order_by(scope_state.c.due_at)
     .limit(bindparam("limit"))
 )
 
 
-def next_due(tx: Tx, connectors: Iterable[str]) -> datetime | None:
+def next_due(tx: Tx, connectors: Iterable[str], replica: str = "") -> datetime | None:
     """When the next scope that nobody is looking at, and that is not due yet, is to be looked at."""
-    found: datetime | None = tx.execute(_next_due, {"connectors": list(connectors), "now": tx.now}).scalar()
+    values = {"connectors": list(connectors), "now": tx.now, "replica": replica}
+    found: datetime | None = tx.execute(_next_due, values).scalar()
     return found
 
 
 _next_due = select(func.min(scope_state.c.due_at, type_=scope_state.c.due_at.type)).where(
     scope_state.c.due_at > bindparam("now"),
+    _is_ours,
     scope_state.c.lease_owner.is_(None),
     scope_state.c.connector.in_(bindparam("connectors", expanding=True)),
 )
 
 
-def all_due(tx: Tx, connectors: Iterable[str]) -> None:
-    """Have every scope of these connectors swept now: what a start does."""
-    tx.execute(_all_due, {"connectors": list(connectors), "at": tx.now})
+def all_due(tx: Tx, connectors: Iterable[str], replica: str = "") -> None:
+    """Have every scope of these connectors that a replica reaches swept now: what a start does."""
+    tx.execute(_all_due, {"connectors": list(connectors), "at": tx.now, "replica": replica})
 
 
 _all_due = (
     update(scope_state)
-    .where(scope_state.c.connector.in_(bindparam("connectors", expanding=True)))
+    .where(scope_state.c.connector.in_(bindparam("connectors", expanding=True)), _is_ours)
     .values(due_at=bindparam("at"), sweep_at=None, attempts=0)
 )
 
@@ -183,8 +260,8 @@ def record_success(
     """
     tx.run(_succeed, [{"scope_name": scope, "done": dict(memory)}])
     if report is not None:
-        tx.execute(_keep_report, {"scope_name": scope, "said": dict(report), "as_of": at})
-        tx.execute(_end_sweep, {"scope_name": scope, "at": sweep_at})
+        tx.run(_keep_report, [{"scope_name": scope, "said": dict(report), "as_of": at}])
+        tx.run(_end_sweep, [{"scope_name": scope, "at": sweep_at}])
 
 
 _succeed = Prepared(
@@ -192,18 +269,19 @@ _succeed = Prepared(
     .where(scope_state.c.scope == bindparam("scope_name"))
     .values(memory=bindparam("done"), attempts=0, error="")
 )
-_keep_report = (
+_keep_report = Prepared(
     update(scope_state)
     .where(scope_state.c.scope == bindparam("scope_name"))
     .values(report=bindparam("said"), reported_at=bindparam("as_of"))
 )
 
 
-def record_connections(tx: Tx, scope: str, found: Mapping[str, Any]) -> None:
-    """How machines are reached, as far as a report about a part has told."""
+def record_part(tx: Tx, scope: str, found: Mapping[str, Any], under_way: str) -> None:
+    """How machines are reached, as far as a report about a part has told, and what takes a while yet."""
     known = get(tx, scope)
     report = dict(known.report) if known else {}
-    values = {"report": {**report, "connections": {**report.get("connections", {}), **found}}}
+    connections = {**report.get("connections", {}), **found}
+    values = {"report": {**report, "connections": connections, "underWay": under_way}}
     tx.execute(update(scope_state).where(scope_state.c.scope == scope).values(values))
 
 
@@ -215,14 +293,13 @@ def record_pending(tx: Tx, scope: str, memory: Mapping[str, Any], error: str) ->
 
 def begin_sweep(tx: Tx, scope: str) -> None:
     """A comparison of everything begins. Whoever asks for one from now on asks for another."""
-    tx.execute(_begin_sweep, {"scope_name": scope, "at": tx.now})
+    tx.run(_begin_sweep, [{"scope_name": scope, "at": tx.now}])
 
 
-_begin_sweep = (
-    update(scope_state).where(scope_state.c.scope == bindparam("scope_name")).values(sweep_at=bindparam("at"))
-)
+_set_sweep = update(scope_state).where(scope_state.c.scope == bindparam("scope_name")).values(sweep_at=bindparam("at"))
+_begin_sweep = Prepared(_set_sweep)
 # Not where somebody has asked for another one meanwhile.
-_end_sweep = _begin_sweep.where(scope_state.c.sweep_at.is_not(None))
+_end_sweep = Prepared(_set_sweep.where(scope_state.c.sweep_at.is_not(None)))
 
 
 def record_failure(tx: Tx, scope: str, attempts: int, error: str) -> None:
@@ -254,6 +331,8 @@ def _scope(row: Row[Any]) -> Scope:
         scope=row.scope,
         connector=row.connector,
         generation=row.generation,
+        home=row.home,
+        silent=row.silent_since is not None,
         due_at=row.due_at,
         sweep_at=row.sweep_at,
         attempts=row.attempts,

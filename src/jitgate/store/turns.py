@@ -68,10 +68,10 @@ class _Turn:
         with self._lock:
             asked, self._asked = self._asked, []
             self._under_way += len(asked)
-        for job in asked:
-            try:
-                self._crew.submit(job)
-            except Unavailable as error:
+        try:
+            self._crew.submit(*asked)
+        except Unavailable as error:
+            for job in asked:
                 job.fail(error)
                 job.settle()
 

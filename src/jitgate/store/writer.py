@@ -17,7 +17,7 @@ from jitgate.store import time
 from jitgate.store.jobs import Job, deliver
 from jitgate.store.sqlite import control, in_transaction, outage
 from jitgate.store.time import StoreTime
-from jitgate.store.transaction import Tx
+from jitgate.store.transaction import Consequences, Tx
 from jitgate.store.wake import Wake
 
 MOST_WRITES = 64
@@ -38,10 +38,13 @@ class Writer:
         self._wake = wake
         self._ran = ran
         self._connection: Connection | None = None
+        self._pace = time.Pace(store_time)
 
     def work(self, jobs: Sequence[Job[Any]]) -> None:
         try:
-            self._wake.fire(self._commit(jobs))
+            done = self._commit(jobs)
+            self._wake.fire(done.woken)
+            done.come()
         except Exception as error:  # noqa: BLE001 - every caller of the group gets it
             self._fail(jobs, error)
         self._ran.set()
@@ -52,29 +55,31 @@ class Writer:
             self._connection.close()
             self._connection = None
 
-    def _commit(self, jobs: Sequence[Job[Any]]) -> set[str]:
-        """Run all, commit what came to its end; the scopes to wake."""
+    def _commit(self, jobs: Sequence[Job[Any]]) -> Consequences:
+        """Run all, commit what came to its end; what comes of it."""
         connection = self._opened()
         control(connection, "BEGIN IMMEDIATE")
         now = time.latest(connection)
-        woken: set[str] = set()
+        consequences = Consequences()
         for job in jobs:
             now = self._time.now(now)
-            woken |= _run(connection, job, now)
+            consequences.add(_run(connection, job, now))
         if all(job.error is not None for job in jobs):
             control(connection, "ROLLBACK")
-            return set()
+            return Consequences()
         time.keep(connection, now)
+        self._pace.keep(connection)
         self._ran.set()
         failpoint("store.before_commit")
         control(connection, "COMMIT")
         failpoint("store.after_commit")
-        return woken
+        return consequences
 
     def _fail(self, jobs: Sequence[Job[Any]], error: Exception) -> None:
         """Nothing of the group was committed. A new connection begins afresh, whatever state this one is in."""
         for job in jobs:
             job.fail(outage(error) or error)
+        self._pace.forget()
         self.close()
 
     def _opened(self) -> Connection:
@@ -83,17 +88,16 @@ class Writer:
         return self._connection
 
 
-def _run(connection: Connection, job: Job[Any], now: datetime) -> set[str]:
-    """Run one function on a savepoint; the scopes to wake. Raises Unavailable if the database has failed."""
-    woken: set[str] = set()
+def _run(connection: Connection, job: Job[Any], now: datetime) -> Consequences:
+    """Run one function on a savepoint; what comes of it. Raises Unavailable if the database has failed."""
+    consequences = Consequences()
     control(connection, "SAVEPOINT job")
-    succeeded = job.run(Tx(connection, now, woken))
+    succeeded = job.run(Tx(connection, now, consequences))
     _check(connection, job)
     if not succeeded:
         control(connection, "ROLLBACK TO job")
-        woken.clear()
     control(connection, "RELEASE job")
-    return woken
+    return consequences if succeeded else Consequences()
 
 
 def _check(connection: Connection, job: Job[Any]) -> None:

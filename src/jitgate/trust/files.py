@@ -1,10 +1,47 @@
 """Files that hold secrets: whole or not at all, and for their owner alone."""
 
+import contextlib
+import logging
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
+
+from jitgate.core.errors import JitgateError
 
 PRIVATE, PUBLIC = 0o600, 0o644
+
+Held = TypeVar("Held")
+
+_log = logging.getLogger("jitgate.files")
+
+
+class Replaceable(Generic[Held]):
+    """What a file holds, as it is now: it is read again when it was replaced. What does not do is logged, and what was
+    there before stays.
+
+    `read`: out of its content; raises ValueError or JitgateError. Raises these, and OSError, when it is made.
+    """
+
+    def __init__(self, path: Path, read: Callable[[bytes], Held]) -> None:
+        self._path = path
+        self._read = read
+        self._seen = _state(path), read(path.read_bytes())
+
+    def now(self) -> Held:
+        """What it holds at this moment."""
+        state, known = self._seen
+        found = _state(self._path)
+        if found == state:
+            return known
+        try:
+            known = self._read(self._path.read_bytes())
+            _log.info("%s has changed", self._path)
+        except (OSError, ValueError, JitgateError) as error:
+            _log.error("%s cannot be used, and what was in it stays: %s", self._path, error)
+        self._seen = found, known
+        return known
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -42,6 +79,7 @@ def _make(path: Path, content: bytes, mode: int) -> Path:
     made = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
+        _give_to_owner(descriptor, path)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
@@ -52,6 +90,24 @@ def _make(path: Path, content: bytes, mode: int) -> Path:
         made.unlink(missing_ok=True)
         raise
     return made
+
+
+def _give_to_owner(descriptor: int, path: Path) -> None:
+    """What root replaces stays whose it was: else the server, which may not be root, could not read it any more."""
+    if os.geteuid() != 0 or not path.exists():
+        return
+    former = path.stat()
+    if (former.st_uid, former.st_gid) != (0, 0):
+        with contextlib.suppress(PermissionError):  # Root without root's rights.
+            os.fchown(descriptor, former.st_uid, former.st_gid)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def _sync_directory(path: Path) -> None:

@@ -8,15 +8,16 @@
 from pathlib import Path
 
 from jitgate.core.errors import Invalid
-from jitgate.trust import signatures
-from jitgate.trust.files import write_public
+from jitgate.trust import signatures, succession
+from jitgate.trust.files import Replaceable, create_private, write_public
 from jitgate.trust.signatures import SigningKey
+from jitgate.trust.succession import Succession
 
 PRIVATE_FILE, PUBLIC_FILE = "record.key", "record.pub"
 
 
-def ensure(directory: Path) -> SigningKey:
-    """The key in a data directory, made at the first start. Raises Invalid for a damaged one.
+def ensure(directory: Path) -> Replaceable[Succession[SigningKey]]:
+    """The keys in a data directory, made at the first start. Raises Invalid for a damaged file.
 
     A key that was lost is not replaced in silence: heads by another key are not trusted by who has the old one.
     """
@@ -24,14 +25,22 @@ def ensure(directory: Path) -> SigningKey:
     if public.exists() and not private.exists():
         raise _broken(private, f"{PUBLIC_FILE} is there, and its private half is gone")
     try:
-        key = signatures.ensure(private)
-    except (ValueError, TypeError, OSError) as error:
+        if not private.exists():
+            create_private(private, signatures.new_pem())
+        held = Replaceable(private, read_keys)
+    except (ValueError, OSError) as error:
         raise _broken(private, str(error)) from error
-    if not public.exists() or key.public not in public.read_text("ascii", errors="replace").split():
-        # What is there stays: heads of an earlier key are checked with it.
-        earlier = public.read_text("ascii", errors="replace").split() if public.exists() else []
-        write_public(public, "".join(f"{each}\n" for each in [*earlier, key.public]).encode())
-    return key
+    # What is there stays: heads of an earlier key are checked with it.
+    known = public.read_text("ascii", errors="replace").split() if public.exists() else []
+    new = [entry.key.public for entry in held.now().entries if entry.key.public not in known]
+    if new:
+        write_public(public, "".join(f"{each}\n" for each in [*known, *new]).encode())
+    return held
+
+
+def read_keys(content: bytes) -> Succession[SigningKey]:
+    """The keys in the file. Raises ValueError."""
+    return succession.parse(content).map(signatures.read)
 
 
 def _broken(path: Path, what: str) -> Invalid:

@@ -11,11 +11,14 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from jitgate.trust.files import create_private
 
 _SIGNATURE_BYTES, _KEY_BYTES = 64, 32
+_HEAD, _FOOT = b"-----BEGIN PRIVATE KEY-----", b"-----END PRIVATE KEY-----"
+_PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
+"""What stands before the 32 bytes of an Ed25519 key in a file (RFC 8410, section 7). Read and written here, because
+what else could do it takes three megabytes of every host's memory."""
 
 
 class Forged(Exception):
@@ -48,18 +51,35 @@ def make() -> SigningKey:
 
 def ensure(path: Path) -> SigningKey:
     """The key in a file of mode 600, made if there is none. Raises ValueError for a damaged file, OSError."""
-    made = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     if not path.exists():
-        create_private(path, made)
+        create_private(path, new_pem())
     return load(path)
+
+
+def new_pem() -> bytes:
+    """A new key, as it stands in a file."""
+    made = base64.b64encode(_PKCS8 + Ed25519PrivateKey.generate().private_bytes_raw())
+    return b"\n".join([_HEAD, made, _FOOT, b""])
 
 
 def load(path: Path) -> SigningKey:
     """The key in a file. Raises ValueError if it holds none, OSError."""
-    key = load_pem_private_key(path.read_bytes(), password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"{path} does not hold an Ed25519 key")
-    return SigningKey(key)
+    try:
+        return read(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from None
+
+
+def read(pem: bytes) -> SigningKey:
+    """A key as ``openssl genpkey -algorithm ed25519`` writes one. Raises ValueError if it is none."""
+    try:
+        head, held, foot = pem.split(b"\n", 2)
+        data = base64.b64decode(held, validate=True)
+    except ValueError:
+        head, data, foot = b"", b"", b""
+    if (head, foot.strip()) != (_HEAD, _FOOT) or data[:-_KEY_BYTES] != _PKCS8:
+        raise ValueError("does not hold an Ed25519 private key as PEM (PKCS #8, without a password)")
+    return SigningKey(Ed25519PrivateKey.from_private_bytes(data[-_KEY_BYTES:]))
 
 
 def verify(public: str, purpose: str, message: bytes, signature: str) -> None:

@@ -35,9 +35,8 @@ def check_site(scope: Scope, *, is_page: bool = False) -> None:
     """Refuse a call that a page of another site has made. `is_page`: somebody may come to it by a link from elsewhere,
     as back from an identity provider; it is then only shown, and changes nothing. Raises Forbidden.
     """
-    own = f"https://{host_of(scope)}".encode("latin-1")
     comes_by_link = is_page and scope["method"] == "GET" and _values(scope, b"sec-fetch-mode") == [b"navigate"]
-    from_elsewhere = any(origin.lower() != own for origin in _values(scope, b"origin")) or any(
+    from_elsewhere = not all(_is_own(scope, origin) for origin in _values(scope, b"origin")) or any(
         site not in _OWN_SITE and not comes_by_link for site in _values(scope, b"sec-fetch-site")
     )
     if from_elsewhere:
@@ -46,11 +45,26 @@ def check_site(scope: Scope, *, is_page: bool = False) -> None:
         )
 
 
+def navigates(scope: Scope) -> bool:
+    """Whether a person's browser goes to a page, rather than a program or a script calling (Fetch Metadata, 2.2)."""
+    accepts = b",".join(_values(scope, b"accept"))
+    is_program = bool(_values(scope, b"authorization"))
+    return _values(scope, b"sec-fetch-mode") == [b"navigate"] and b"text/html" in accepts and not is_program
+
+
 def check_own_page(scope: Scope) -> None:
     """Refuse a form that no page of this server has sent. Browsers say where a form comes from. Raises Forbidden."""
-    own = f"https://{host_of(scope)}".encode("latin-1")
-    if [origin.lower() for origin in _values(scope, b"origin")] != [own]:
+    if [_is_own(scope, origin) for origin in _values(scope, b"origin")] != [True]:
         raise Forbidden("This form is taken from this server's own pages only. Open the page and try again.")
+
+
+def _is_own(scope: Scope, origin: bytes) -> bool:
+    """Whether an origin is this server's. Where pages tell nobody where they are (``Referrer-Policy: no-referrer``), a
+    form of theirs comes from ``null``, as one of a page without any origin does; the browser's word tells these apart
+    (Fetch, "append a request Origin header"; Fetch Metadata, 2.4)."""
+    if origin == b"null":
+        return _values(scope, b"sec-fetch-site") == [b"same-origin"]
+    return origin.lower() == f"https://{host_of(scope)}".encode("latin-1")
 
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:

@@ -138,7 +138,10 @@ def milliseconds_left_of_two(scene: Scene) -> int:
 
 
 def test_the_kernel_lets_go_at_the_deadline_and_never_after_it(scene: Scene) -> None:
-    end = scene.open(f"{ALICE4}/32", seconds=0.8)
+    """Early by what a slow transaction is allowed for at most: the kernel counts from when it reads an element."""
+    begun = SystemClock().wall()
+    end = scene.open(f"{ALICE4}/32", seconds=1.2)
+    allowed = 2 * (SystemClock().wall() - begun)
     scene.close()
     with contextlib.closing(Reader(scene.network.host.name)) as reader:
         seen = SystemClock().wall()
@@ -150,7 +153,7 @@ def test_the_kernel_lets_go_at_the_deadline_and_never_after_it(scene: Scene) -> 
             time.sleep(0.001)
         gone = SystemClock().wall()
     assert seen <= end, f"it stood {seen - end} after its deadline"
-    assert gone >= end - timedelta(milliseconds=20), f"it was gone {end - gone} before its deadline"
+    assert gone >= end - max(allowed, timedelta(milliseconds=20)), f"it was gone {end - gone} before its deadline"
     assert not scene.network.alice.can_connect(HOST4, PORT)
 
 

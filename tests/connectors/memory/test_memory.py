@@ -45,7 +45,7 @@ def firewall(clock: ManualClock) -> MemoryConnector:
 
 
 async def apply(firewall: MemoryConnector, wanted: Desired) -> Report:
-    outcome = await firewall.apply(firewall.plan(wanted, {}))
+    outcome = await firewall.apply(await firewall.plan(wanted, {}))
     assert isinstance(outcome, Done)
     return outcome.report
 
@@ -180,7 +180,7 @@ async def test_a_lost_answer_leaves_what_was_done_and_repeating_is_safe(
 
 async def test_a_slow_firewall_says_when_to_ask_again(firewall: MemoryConnector, clock: ManualClock) -> None:
     firewall.delay_next(timedelta(minutes=5))
-    outcome = await firewall.apply(firewall.plan(desired({key(): clock.wall() + HOUR}), {}))
+    outcome = await firewall.apply(await firewall.plan(desired({key(): clock.wall() + HOUR}), {}))
     assert outcome == Pending(clock.wall() + timedelta(minutes=5))
     assert not firewall.standing(SCOPE)
 
@@ -197,6 +197,6 @@ async def test_what_a_stranger_removed_is_put_back_and_told_once(firewall: Memor
 
 
 async def test_a_plan_changes_nothing_and_can_be_read(firewall: MemoryConnector, clock: ManualClock) -> None:
-    plan = firewall.plan(desired({key(): clock.wall() + HOUR, key(f"{BOB}/32"): None}), {})
+    plan = await firewall.plan(desired({key(): clock.wall() + HOUR, key(f"{BOB}/32"): None}), {})
     assert [step.verb for step in plan.steps] == ["shut", "protect", "open"]
     assert not firewall.standing(SCOPE)

@@ -8,12 +8,13 @@ from jitgate.core import duration, prefixes, roles
 from jitgate.core.access import Ask, Grant, MachineAsk, PortAsk, Span, State
 from jitgate.core.desired import Protocol, SessionEnd
 from jitgate.core.duration import Duration
-from jitgate.core.guardrail import Guardrail, Limits, Selector
+from jitgate.core.guardrail import Guardrail, Limits
 from jitgate.core.machine import Machine, OperatingSystem
 from jitgate.core.policy import MachinePolicy, Policy, PortRule
 from jitgate.core.prefixes import Prefix
 from jitgate.core.resource_id import PolicyId, machine_id, parse_machine_id
 from jitgate.core.roles import Assignment, Principal, Role
+from jitgate.core.selector import Selector
 
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

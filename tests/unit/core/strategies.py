@@ -11,8 +11,9 @@ from jitgate.core import prefixes
 from jitgate.core.access import CloseReason, Grant, State
 from jitgate.core.desired import Protocol, SessionEnd
 from jitgate.core.duration import Duration, iso
-from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector
+from jitgate.core.guardrail import Enforcement, Guardrail, Limits
 from jitgate.core.prefixes import ANY_IPV4, ANY_IPV6, ANYWHERE, Prefix
+from jitgate.core.selector import Selector
 
 T = TypeVar("T")
 N = TypeVar("N")

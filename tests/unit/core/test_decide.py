@@ -35,11 +35,12 @@ from jitgate.core.decide import Allowed, Decision, Denied, NeedsApproval, decide
 from jitgate.core.desired import Protocol, SessionEnd
 from jitgate.core.duration import Duration, iso
 from jitgate.core.errors import Reason
-from jitgate.core.guardrail import Guardrail, Limits, Selector, strictest
+from jitgate.core.guardrail import Guardrail, Limits, strictest
 from jitgate.core.machine import Machine
 from jitgate.core.policy import Policy, PortRule
 from jitgate.core.prefixes import Prefix
 from jitgate.core.roles import Assignment, Principal
+from jitgate.core.selector import Selector
 
 WEB, DB = make_machine("web-1"), make_machine("db-1")
 OUTSIDE = Prefix("198.51.100.1/32")

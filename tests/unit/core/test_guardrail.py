@@ -34,9 +34,10 @@ from jitgate.core.access import Ask, Span
 from jitgate.core.decide import Allowed, NeedsApproval, decide
 from jitgate.core.desired import SessionEnd
 from jitgate.core.errors import Invalid
-from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector, Strictest, is_looser, matches, strictest
+from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Strictest, is_looser, matches, strictest
 from jitgate.core.policy import MOST_SOURCES
 from jitgate.core.prefixes import Prefix
+from jitgate.core.selector import Selector
 
 MACHINE = make_machine(tags={"env": "prod", "Team": "Web"})
 

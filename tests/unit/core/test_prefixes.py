@@ -177,6 +177,14 @@ def test_neither_family_covers_the_other() -> None:
 
 
 @given(st.lists(near_prefixes, max_size=8))
+def test_the_widest_hold_the_same_addresses_and_none_lies_in_another(found: list[Prefix]) -> None:
+    kept = prefixes.widest(found)
+    assert set(kept) <= set(found)
+    assert prefixes.collapse(kept) == prefixes.collapse(found)
+    assert not [(one, other) for one in kept for other in kept if one != other and prefixes.covers(one, other)]
+
+
+@given(st.lists(near_prefixes, max_size=8))
 def test_collapsing_changes_no_address(found: list[Prefix]) -> None:
     assert hosts(*prefixes.collapse(found)) == hosts(*found)
 

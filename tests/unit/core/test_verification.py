@@ -1,7 +1,7 @@
 """Whatever is done to a sealed file, it is noticed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jitgate.core import merkle
-from jitgate.core.record import NOTHING_BEFORE, PURPOSE, Head, encode, moment
+from jitgate.core.record import FOLLOWS, NOTHING_BEFORE, PURPOSE, Head, encode, moment
+from jitgate.core.record_trust import Trust, joined
 from jitgate.core.verification import EXPIRED, Finding, Verifier, read_sealed_head
 from jitgate.trust import signatures
 from jitgate.trust.signatures import SigningKey
@@ -65,12 +66,12 @@ def sealed(
     return lines
 
 
-def is_signed(key: str, body: bytes, signature: str) -> bool:
-    return key == KEY.public and signatures.is_signed(key, PURPOSE, body, signature)
+def trust() -> Trust:
+    return Trust([KEY.public], signatures.is_signed)
 
 
 def verify(lines: Sequence[bytes], part: bool = False, known: dict[int, str] | None = None) -> Finding:
-    return Verifier(is_signed, known, part=part).verify(lines)
+    return Verifier(trust(), known, part=part).verify(lines)
 
 
 def digests(lines: Sequence[bytes]) -> dict[int, str]:
@@ -266,9 +267,63 @@ def test_what_a_host_has_signed_is_checked_beside_what_the_server_sealed(change:
     lines = sealed([1])
     line = encode(event(1, properties={"proof": {**proof, **change}}))
     head = replace(read(lines[-1]), root=merkle.root([merkle.leaf(line)]).hex())
-    verifier = Verifier(is_signed, check_proof=signatures.is_signed)
+    verifier = Verifier(trust(), check_proof=signatures.is_signed)
     found = verifier.verify([line, head.line(KEY.sign(PURPOSE, head.body))])
     assert (found.is_sound, found.proofs) == (sound, 1), found.faults
+
+
+def chained(*keys: SigningKey, vouchers: Mapping[int, SigningKey] | None = None) -> list[bytes]:
+    """A file whose heads are by these keys, one each. `vouchers`: who vouches for another key instead of the former."""
+    lines: list[bytes] = []
+    before: Head | None = None
+    for number, key in enumerate(keys, 1):
+        line = encode(event(number))
+        digest, at = (before.digest if before else NOTHING_BEFORE), START + timedelta(seconds=number)
+        head = Head(number, number, 1, merkle.root([merkle.leaf(line)]).hex(), digest, at, key.public)
+        signature, former = key.sign(PURPOSE, head.body), keys[number - 2]
+        if before and former != key:
+            signature = joined(signature, (vouchers or {}).get(number, former).sign(FOLLOWS, head.body))
+        lines += [line, head.line(signature)]
+        before = head
+    return lines
+
+
+NEXT, LATER = signatures.make(), signatures.make()
+
+
+def test_who_has_the_first_key_checks_all_that_follow() -> None:
+    lines = chained(KEY, KEY, NEXT, NEXT, LATER)
+    assert verify(lines).is_sound
+    assert verify(lines[4:6], part=True).is_sound, "also where a part begins with the head that hands over"
+    assert not Verifier(Trust([NEXT.public], signatures.is_signed)).verify(lines).is_sound
+
+
+@pytest.mark.parametrize(
+    ("lines", "line"),
+    [
+        (chained(KEY, NEXT, vouchers={2: FOREIGN_KEY}), 4),
+        (chained(KEY, NEXT, vouchers={2: NEXT}), 4),
+        (chained(KEY, NEXT, LATER, vouchers={3: KEY}), 6),
+        (chained(KEY, NEXT, KEY), 6),
+        (chained(KEY, NEXT, KEY, vouchers={3: KEY}), 6),
+        (chained(FOREIGN_KEY, KEY), 2),
+        ([*chained(KEY), *chained(KEY, NEXT)[2:3], chained(KEY, NEXT)[3].rsplit(b".", 1)[0] + b'"}'], 4),
+    ],
+    ids=["a stranger vouches", "for itself", "the one before", "it comes back", "and vouches", "none", "unsigned"],
+)
+def test_a_key_that_the_former_has_not_handed_over_to_seals_nothing(lines: list[bytes], line: int) -> None:
+    faults = verify(lines).faults
+    assert faults[0].line == line, faults
+    assert "not signed by a key that you trust" in faults[0].what
+
+
+def test_a_head_is_signed_for_one_purpose() -> None:
+    """What vouches for a key is no signature of a head, nor the other way round."""
+    lines = chained(KEY, NEXT)
+    head = read(lines[3])
+    for signature in (KEY.sign(PURPOSE, head.body), NEXT.sign(FOLLOWS, head.body)):
+        forged = head.line(joined(NEXT.sign(PURPOSE, head.body), signature))
+        assert not verify([*lines[:3], forged]).is_sound
 
 
 def read(line: bytes) -> Head:

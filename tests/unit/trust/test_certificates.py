@@ -1,11 +1,13 @@
 """The certificate authority and the server certificate, as a TLS client judges them."""
 
 import contextlib
+import shutil
 import socket
 import ssl
 import stat
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -138,7 +140,7 @@ def test_the_authority_cannot_make_another_authority(tmp_path: Path) -> None:
 def test_keys_are_for_their_owner_alone_and_the_authoritys_certificate_for_all(tmp_path: Path) -> None:
     certificates.ensure(tmp_path, HOSTS, now())
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == {"ca.pem": 0o644, "ca.key": 0o600, "server.pem": 0o600}
+    assert modes == {"ca.pem": 0o644, "ca-handover.pem": 0o644, "ca.key": 0o600, "server.pem": 0o600}
     assert b"PRIVATE" not in (tmp_path / "ca.pem").read_bytes()
 
 
@@ -230,3 +232,59 @@ def test_what_is_no_host_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="not a host"):
         certificates.ensure(tmp_path, ["ex" + "a" * 70 + ".example"], now())
     assert not list(tmp_path.iterdir())
+
+
+# --- one after the other ------------------------------------------------------------------------------
+
+
+def knowing(authority: str, made: Certificates, tmp_path: Path) -> Certificates:
+    """As who has been given this for ca.pem."""
+    path = tmp_path / "known.pem"
+    path.write_text(authority)
+    return replace(made, authority=path)
+
+
+def test_who_knows_only_the_first_authority_believes_the_server_after_others_have_followed(tmp_path: Path) -> None:
+    made, first = certificates.ensure(tmp_path, HOSTS, now()), (tmp_path / "ca.pem").read_text()
+    issuers = [made.issuer]
+    for _ in range(3):
+        certificates.follow(tmp_path, now(), now())
+        made = certificates.ensure(tmp_path, HOSTS, now())
+        assert made.renewed
+        issuers.append(made.issuer)
+        for known in (first, made.issuer, (tmp_path / "ca.pem").read_text()):
+            for host in (HOSTS[0], "::1"):
+                handshake(knowing(known, made, tmp_path), host)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            handshake(knowing(first, made, tmp_path), "other.example.com")
+    assert len(set(issuers)) == 4
+    assert not certificates.ensure(tmp_path, HOSTS, now()).renewed
+
+
+def test_the_next_authority_is_known_before_it_signs(tmp_path: Path) -> None:
+    made = certificates.ensure(tmp_path, HOSTS, now())
+    later = now() + timedelta(hours=1)
+    certificates.follow(tmp_path, later, now())
+    same = certificates.ensure(tmp_path, HOSTS, now())
+    assert (same.renewed, same.issuer) == (False, made.issuer)
+    assert (tmp_path / "ca.pem").read_text().count("BEGIN") == 2
+    with pytest.raises(ValueError, match="there already"):
+        certificates.follow(tmp_path, later, now())
+    assert certificates.ensure(tmp_path, HOSTS, later).renewed
+
+
+def test_a_retired_authority_vouches_no_more(tmp_path: Path) -> None:
+    made, first = certificates.ensure(tmp_path, HOSTS, now()), (tmp_path / "ca.pem").read_text()
+    stolen = tmp_path / "stolen"
+    shutil.copytree(tmp_path, stolen)
+    certificates.follow(tmp_path, now(), now())
+    certificates.follow(tmp_path, now() + timedelta(hours=1), now())
+    assert certificates.retire(tmp_path, now()) == 1
+    made = certificates.ensure(tmp_path, HOSTS, now())
+    handshake(made, "localhost")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(replace(made, server=stolen / "server.pem"), "localhost")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(knowing(first, made, tmp_path), "localhost")
+    assert certificates.retire(tmp_path, now()) == 0
+    assert certificates.ensure(tmp_path, HOSTS, now() + timedelta(hours=2)).renewed, "the one that waits was kept"

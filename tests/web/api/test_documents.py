@@ -146,6 +146,12 @@ def test_an_export_without_the_right_is_refused_before_it_begins(server: Server)
             assert client.get("/api/v1/activity/export", params={"format": form}).status_code == 403
 
 
+@pytest.mark.parametrize(("form", "lines"), [("csv", 1), ("jsonl", 0)])
+def test_an_export_that_finds_nothing_is_a_table_without_rows(api: httpx.Client, form: str, lines: int) -> None:
+    found = api.get("activity/export", params={"format": form, "correlation": "nobody's"})
+    assert (found.status_code, len(found.text.splitlines())) == (200, lines)
+
+
 def test_every_operation_is_described_with_its_refusals(server: Server) -> None:
     refusals = {"400", "401", "403", "404", "409", "503"}
     bare = [

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from tests.server import Server
 from tests.web.api.conftest import ME, ask
 
 from jitgate.core.desired import PortKey, Protocol
+from jitgate.core.machine import SESSIONS_GO_ON
+from jitgate.store import machines
+from jitgate.store.database import Tx
 
 
 def test_with_wait_the_answer_comes_when_the_port_is_really_open(server: Server, api: httpx.Client) -> None:
@@ -148,3 +152,19 @@ def test_somebody_elses_request_is_not_there_for_a_requester(server: Server, api
 @pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "soon"])
 def test_waiting_is_bounded(api: httpx.Client, wait: str) -> None:
     assert api.post("requests", json=ask(), params={"wait": wait}).status_code == 400
+
+
+def test_sessions_that_shall_end_and_cannot_are_told_of_before_anything_is_asked_for(
+    server: Server, api: httpx.Client
+) -> None:
+    why = "a network security group lets established connections go on"
+
+    def go_on(tx: Tx) -> None:
+        (found,) = machines.find(tx, "web-1")
+        machines.put(tx, [replace(found, facts={SESSIONS_GO_ON: why})])
+
+    server.call(server.service.store.write(go_on))
+    dry = {**ask(duration="PT1H"), "dryRun": True}
+    assert api.post("requests", json=dry).json()["terms"][0]["sessionNote"] == "", "nobody wants them ended"
+    api.put("guardrails/end", json={"selector": {"scope": "/"}, "limits": {"session": "end"}})
+    assert api.post("requests", json=dry).json()["terms"][0]["sessionNote"] == why

@@ -100,6 +100,17 @@ class Gateway:
         self._set_timer()
         return self._report(desired, refused | self._udp_alone(desired), new)
 
+    def use(self, place: Place) -> None:
+        """Other machines are behind it from now on. What leads to one that is not, or is elsewhere now, ends."""
+        former, self.place = self._targets, place
+        self._targets = {target.uuid: target for target in place.targets}
+        gone = former.keys() - self._targets.keys()
+        moved = {uuid for uuid, was in former.items() if uuid in gone or self._targets[uuid].address != was.address}
+        self._end([each for key, relays in self._relays.items() if key.machine in moved for each in relays])
+        self._shut([key for key in self._mirror.held(Purpose.OPEN) if key.machine in gone])
+        self.exposed = {key: why for key, why in self.exposed.items() if key.machine not in moved}
+        self._silent = {key: why for key, why in self._silent.items() if key.machine not in moved}
+
     def close(self) -> None:
         """Listen nowhere, and end every connection."""
         if self._timer is not None:
@@ -119,7 +130,7 @@ class Gateway:
 
     def found(self, key: PortKey, exposed: str) -> None:
         """Take in what a probe has found: "" or why the port counts as exposed."""
-        if key in self._protected and self.exposed.get(key) != exposed:
+        if key in self._protected and key.machine in self._targets and self.exposed.get(key) != exposed:
             self.exposed[key] = exposed
             self._noticed(f"{self._name(key)}: {exposed or 'refused to others than the gateway'}")
 

@@ -18,11 +18,13 @@ EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a door stands open while a grant 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A machine behind a gateway. `uuid`: the machine, for ever. `address`: where the gateway finds it."""
+    """A machine behind a gateway. `uuid`: the machine, for ever. `address`: where the gateway finds it. `os`: "" where
+    the server's own settings say it."""
 
     name: str
     uuid: str
     address: str
+    os: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Place:
     `ports`            the first and the last mapped port
     `probe_from`       addresses of this machine that the targets do not admit, to prove just that
     `most_connections` at once, and `most_per_source` of them from one address
+    `joined_as`        the scope that a server elsewhere gave it, "" for a gateway beside its server
     """
 
     name: str
@@ -44,10 +47,11 @@ class Place:
     probe_from: tuple[str, ...] = ()
     most_connections: int = 4096
     most_per_source: int = 256
+    joined_as: str = ""
 
     @property
     def scope(self) -> str:
-        return f"gateway/{self.name}"
+        return self.joined_as or f"gateway/{self.name}"
 
     def directory(self, state: Path) -> Path:
         """Where this gateway keeps what must outlive its process."""
@@ -84,4 +88,5 @@ def _place(told: dict[str, Any]) -> Place:
         probe_from=tuple(told["probe_from"]),
         most_connections=int(told["most_connections"]),
         most_per_source=int(told["most_per_source"]),
+        joined_as=told.get("joined_as", ""),
     )

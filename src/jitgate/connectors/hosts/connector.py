@@ -56,6 +56,10 @@ class Listener(Protocol):
         """What a host tells about itself has changed."""
         ...
 
+    async def behind(self, scope: str, told: Sequence[HostFacts]) -> None:
+        """What a gateway elsewhere tells: of itself, and of all machines behind it."""
+        ...
+
     async def attempts(self, attempts: Attempts) -> None:
         """Who was turned away lately has changed."""
         ...
@@ -73,6 +77,7 @@ class HostsConnector:
     """Hosts, by way of the agent beside the server. `listener` is told one thing after the other."""
 
     name = NAME
+    whole_ports = False
 
     def __init__(
         self,
@@ -92,6 +97,7 @@ class HostsConnector:
         self._writer: asyncio.StreamWriter | None = None
         self._closing: asyncio.StreamWriter | None = None
         self._attached = asyncio.Event()
+        self._heard_at = clock.elapsed()
         self._told_unasked: asyncio.Queue[Happened | Attempts] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -104,6 +110,11 @@ class HostsConnector:
             self._begin(self._tell())
         self._begin(self._listen(reader, self._writer))
         self._told_unasked.put_nowait(Happened(Kind.CONNECTED, "", "the agent is connected", self._clock.wall()))
+
+    @property
+    def silent_for(self) -> float:
+        """For how many seconds the agent has said nothing, not even in answer to a look."""
+        return self._clock.elapsed() - self._heard_at
 
     async def close(self) -> None:
         """Hang up. The agent ends, and the kernel keeps the deadlines."""
@@ -126,7 +137,7 @@ class HostsConnector:
             return tuple(map(self._machine, answer.hosts))
         raise unexpected(answer)
 
-    def plan(self, desired: Desired, memory: Memory) -> Plan:
+    async def plan(self, desired: Desired, memory: Memory) -> Plan:
         """What it takes to make `desired` stand."""
         del memory  # The agent knows for itself what stands.
         return Plan(desired, steps(desired))
@@ -177,6 +188,7 @@ class HostsConnector:
         try:
             while (body := await read(reader)) is not None:
                 failpoint("link.received")
+                self._heard_at = self._clock.elapsed()
                 many = len(body) > _MANY_KEYS * 40
                 answer = messages.decode_answer
                 self._hear(await asyncio.to_thread(answer, body) if many else answer(body))

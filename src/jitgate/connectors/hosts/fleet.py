@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from jitgate.clock import Clock
-from jitgate.connectors.base import ConnectorError, Done, Memory, Outcome, Pending, Plan, Report
+from jitgate.connectors.base import Connection, ConnectorError, Done, Memory, Outcome, Pending, Plan, Report
 from jitgate.connectors.hosts import proofs, wire
 from jitgate.connectors.hosts.asking import PATIENCE_SECONDS, Asking, order
 from jitgate.connectors.hosts.asking import Reply as Answered
@@ -37,19 +37,28 @@ from jitgate.trust.signatures import Forged
 _MOST_UNTOLD = 100
 _LARGEST_FACTS = 64 << 10
 _MOST_ADDRESSES = 64
+_MOST_BEHIND = 1000
+"""Machines behind one gateway."""
 _MOST_WORDS, _LONGEST_WORDS = 20, 500
 """Of what a host tells people in a report."""
+
+_LET_GO_AT_ONCE, _LET_GO_EVERY_SECONDS = 200, 0.05
+"""Ten thousand agents are let go in 2.5 seconds: each connects anew, which costs a handshake of TLS."""
 
 _THEIRS = frozenset(Kind) - {Kind.CONNECTED, Kind.ANSWERED, Kind.DOUBLED}
 """What an agent may say has happened; the rest is for the server to conclude."""
 
 _log = logging.getLogger(__name__)
 
+Told = Happened | Attempts | Hosts
+"""What is passed on to the listener."""
+
 
 class Fleet:
-    """All hosts that have joined. For one event loop. `listener` is told what each says, in its order."""
+    """All hosts and gateways that have joined. For one event loop. `listener` is told what each says, in its order."""
 
     name = FLEET
+    whole_ports = False
 
     def __init__(self, clock: Clock, listener: Listener, patience: float = PATIENCE_SECONDS) -> None:
         self._clock = clock
@@ -58,7 +67,7 @@ class Fleet:
         self._asking = Asking()
         self._lines: dict[str, Line] = {}
         self._scopes: dict[str, str] = {}
-        self._untold: dict[Line, deque[Happened | Attempts | HostFacts]] = {}
+        self._untold: dict[Line, deque[Told]] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._heard: dict[str, datetime] = {}
 
@@ -68,6 +77,11 @@ class Fleet:
         """How many bytes a poll of a host may have: only the host and this server know the session's name."""
         line = self._lines.get(self._scopes.get(uuid, ""))
         return LARGEST_OF_STRANGERS if line is None else line.largest(session)
+
+    def is_in(self, scope: str, session: str) -> bool:
+        """Whether this is the session of a host that is under way here."""
+        line = self._lines.get(scope)
+        return line is not None and line.is_in(session)
 
     async def poll(self, member: Member, poll: Poll, hold: float) -> Reply:
         """Take in what an agent says, whose signature has been seen to be its own, and answer when there is something.
@@ -105,7 +119,7 @@ class Fleet:
         """None: hosts are known because they joined, and tell of themselves."""
         return ()
 
-    def plan(self, desired: Desired, memory: Memory) -> Plan:
+    async def plan(self, desired: Desired, memory: Memory) -> Plan:
         """What it takes to make `desired` stand."""
         del memory  # The agent knows for itself what stands.
         return Plan(desired, steps(desired))
@@ -124,6 +138,14 @@ class Fleet:
         if isinstance(stands, Pending):
             return stands
         return Done(_proven(_own(stands, line.member), line.member))
+
+    async def let_go(self) -> None:
+        """Have all polls answered, some at a time: all agents then connect anew."""
+        lines = list(self._lines.values())
+        for first in range(0, len(lines), _LET_GO_AT_ONCE):
+            for line in lines[first : first + _LET_GO_AT_ONCE]:
+                line.let_go()
+            await asyncio.sleep(_LET_GO_EVERY_SECONDS)
 
     async def close(self) -> None:
         """Let all polls end, and nothing more be passed on."""
@@ -175,15 +197,13 @@ class Fleet:
             if _is_own(answer, line.member) and line.may_tell.take(self._clock.elapsed()):
                 self._tell(line, answer)
         elif isinstance(answer, Hosts) and answer.number == 0:
-            for facts in answer.hosts[:1]:
-                is_small = len(json.dumps(dict(facts.facts))) <= _LARGEST_FACTS
-                if is_small and line.may_tell.take(self._clock.elapsed()):
-                    self._tell(line, replace(facts, addresses=_addresses(facts)))
+            if line.may_tell.take(self._clock.elapsed()):
+                self._tell(line, _about(answer, line.member))
         elif scope := self._asking.hear(line, answer):
             late = "the agent answered after nobody waited any more"
             self._tell(line, Happened(Kind.ANSWERED, scope, late, self._clock.wall()))
 
-    def _tell(self, line: Line, said: Happened | Attempts | HostFacts) -> None:
+    def _tell(self, line: Line, said: Told) -> None:
         if (untold := self._untold.get(line)) is not None:
             if len(untold) < _MOST_UNTOLD:
                 untold.append(said)
@@ -201,11 +221,14 @@ class Fleet:
         finally:
             del self._untold[line]
 
-    async def _pass_on(self, line: Line, said: Happened | Attempts | HostFacts) -> None:
+    async def _pass_on(self, line: Line, said: Told) -> None:
         scope = line.member.scope
         try:
-            if isinstance(said, HostFacts):
-                await self._listener.facts(scope, replace(said, uuid=line.member.uuid))
+            if isinstance(said, Hosts) and line.member.place:
+                await self._listener.behind(scope, said.hosts)
+            elif isinstance(said, Hosts):
+                for facts in said.hosts:
+                    await self._listener.facts(scope, replace(facts, uuid=line.member.uuid))
             elif isinstance(said, Attempts):
                 await self._listener.attempts(said)
             else:
@@ -226,6 +249,13 @@ def _is_own(said: Happened | Attempts, member: Member) -> bool:
     )
 
 
+def _about(told: Hosts, member: Member) -> Hosts:
+    """What a host tells of itself, or a gateway of itself and of what is behind it; no more than fits."""
+    most = 1 + _MOST_BEHIND if member.place else 1
+    small = [each for each in told.hosts[:most] if len(json.dumps(dict(each.facts))) <= _LARGEST_FACTS]
+    return Hosts(0, tuple(replace(each, addresses=_addresses(each)) for each in small))
+
+
 def _addresses(facts: HostFacts) -> tuple[str, ...]:
     """What of the addresses is an address: people, and their programs, connect to it."""
     found = []
@@ -236,11 +266,14 @@ def _addresses(facts: HostFacts) -> tuple[str, ...]:
 
 
 def _own(report: Report, member: Member) -> Report:
-    """The report, with what a host may say: about itself, and not where people are to connect to."""
+    """The report, with what may be said: by a host about itself; by a gateway which ports are mapped; by neither where
+    people are to connect to."""
+    is_own = {key: why for key, why in report.protected.items() if member.place or key.machine == member.uuid}
+    mapped = report.connections.items() if member.place else ()
     return replace(
         report,
-        connections={},
-        protected={key: why[:_LONGEST_WORDS] for key, why in report.protected.items() if key.machine == member.uuid},
+        connections={machine: Connection(member.place, found.mapped_ports) for machine, found in mapped},
+        protected={key: why[:_LONGEST_WORDS] for key, why in is_own.items()},
         repaired=_few(report.repaired),
         outranked=_few(report.outranked),
     )

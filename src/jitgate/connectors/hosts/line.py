@@ -25,11 +25,13 @@ _LAST_ASKED = 16
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A host that has joined. `uuid`: its machine's; `key`: the public key that it signs with."""
+    """A host that has joined. `uuid`: its machine's; `key`: the public key that it signs with; `place`: of a gateway,
+    where people connect to, "" of a host."""
 
     uuid: str
     scope: str
     key: str
+    place: str = ""
 
 
 class Line:
@@ -94,6 +96,10 @@ class Line:
             held = self._held = asyncio.get_running_loop().create_future()
             await asyncio.wait([held], timeout=hold)
         return self._outbox.unheard()
+
+    def let_go(self) -> None:
+        """Have the poll that is held answered now."""
+        self._end_hold()
 
     def _end_hold(self) -> None:
         if self._held is not None and not self._held.done():

@@ -27,8 +27,12 @@ from jitgate.connectors.hosts.messages import Answer, Request, Unknown
 from jitgate.connectors.hosts.wire import Json, Malformed
 from jitgate.trust.keyset import SignedKeys
 
-VERSION = 1
+VERSION = 2
 """What is said in polls; a later version says more, and a side leaves out what the other does not know."""
+
+KNOWS_ROOTS = 2
+"""From this version on an agent takes over keys that another root has signed, once the former has named it."""
+
 
 JOIN, POLL, REPLY = "agent join", "agent poll", "agent reply"
 """What the signatures are for."""

@@ -18,12 +18,21 @@ def demo(
         bool,
         typer.Option("--gateway", help="With a gateway in place of a firewall: needs no rights."),
     ] = False,
+    azure: Annotated[
+        bool,
+        typer.Option("--azure", help="With security groups of a fake Azure in front of the machines."),
+    ] = False,
+    aws: Annotated[
+        bool,
+        typer.Option("--aws", help="With security groups of a fake AWS in front of the machines."),
+    ] = False,
 ) -> None:
     """See it work: two machines, a real firewall, real connections. Until Ctrl-C; leaves nothing behind."""
-    from jitgate.ops.demo.run import run
+    from jitgate.ops.demo import run
 
+    show = run.GATEWAY if gateway else run.AZURE if azure else run.AWS if aws else run.FIREWALLS
     try:
-        raise typer.Exit(run(once=once, gateway=gateway))
+        raise typer.Exit(run.run(once=once, show=show))
     except JitgateError as error:
         print(f"jitgate: {error.message}", file=sys.stderr)
         raise typer.Exit(_CANNOT) from None

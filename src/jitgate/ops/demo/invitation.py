@@ -13,6 +13,7 @@ from jitgate.ops.demo.installation import Installation
 from jitgate.ops.demo.stage import Stage
 
 _BEGIN = "Every step held. Now you, in another terminal:"
+_BROWSER = "  jitgate sign-in-link      # or in a browser: open what this prints"
 _END = "Ctrl-C ends the demo, and removes all that it has made."
 
 
@@ -26,6 +27,8 @@ def lines(stage: Stage, *, entered: bool) -> Iterator[str]:
     yield f"  jitgate open {web} ssh --for 5m --from {alice.addresses[0]}"
     yield f"  {stage.listeners.command(alice, web)}"
     yield f"  jitgate ls; jitgate done {web}; jitgate activity"
+    if not entered:  # no browser reaches into the namespace
+        yield _BROWSER
     yield _END
 
 
@@ -37,6 +40,7 @@ def gateway_lines(stage: GatewayStage) -> Iterator[str]:
     yield f"  jitgate open {web} {stage.machine.port}/tcp --for 5m --from {loopback.GATEWAY}"
     yield "  bash -c 'cat < /dev/tcp/ADDRESS/PORT'      # address and port as it says behind connect:"
     yield f"  jitgate ls; jitgate done {web}; jitgate activity"
+    yield _BROWSER
     yield _END
 
 

@@ -7,6 +7,7 @@ the network that it starts from is a new, empty one.
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 from jitgate.core.errors import Unavailable
@@ -27,8 +28,8 @@ def check_system() -> None:
         )
 
 
-def ensure(*, once: bool) -> str:
-    """Get the rights that a firewall needs; if need be as a new program, in a user namespace.
+def ensure(words: Sequence[str]) -> str:
+    """Get the rights that a firewall needs; if need be as a new program with some words, in a user namespace.
 
     Returns "" with them, and why not where they are not to be had.
     """
@@ -37,12 +38,12 @@ def ensure(*, once: bool) -> str:
         return ""
     why = _no_user_namespaces()
     if not why:
-        _go_on_unshared(once=once)
+        _go_on_unshared(words)
     return why
 
 
-def _go_on_unshared(*, once: bool) -> NoReturn:
-    again = [sys.executable, "-P", "-m", "jitgate.ops.demo.unshared", *(["--once"] if once else [])]
+def _go_on_unshared(words: Sequence[str]) -> NoReturn:
+    again = [sys.executable, "-P", "-m", "jitgate.ops.demo.unshared", *words]
     os.execvp(UNSHARE[0], [*UNSHARE, *again])  # noqa: S606  no shell is what is wanted
 
 

@@ -5,17 +5,29 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
 from jitgate.clock import SystemClock
 from jitgate.connectors.base import ConnectorError
 from jitgate.core.errors import JitgateError
-from jitgate.ops.demo import gateway_story, invitation, loopback, rights, stage, traces
+from jitgate.ops.demo import (
+    aws_cloud,
+    azure_cloud,
+    cloud_story,
+    gateway_story,
+    invitation,
+    loopback,
+    rights,
+    stage,
+    traces,
+)
+from jitgate.ops.demo.cloud_story import CloudStory
 from jitgate.ops.demo.gateway_story import GatewayStory
 from jitgate.ops.demo.screen import Screen
-from jitgate.ops.demo.story import Step, Story
+from jitgate.ops.demo.story import Story
+from jitgate.ops.demo.telling import Step
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BROKEN = 1
@@ -32,8 +44,12 @@ class Ended(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """One way to tell it: what is made, and what is then said, played and left to try. `Any` is what `build` makes."""
+    """One way to tell it: what is made, and what is then said, played and left to try. `Any` is what `build` makes.
 
+    `option`: of the command, by which it is chosen.
+    """
+
+    option: str
     title: str
     setting_up: str
     build: Callable[[], Any]
@@ -43,6 +59,7 @@ class Show:
 
 
 FIREWALLS = Show(
+    option="",
     title="jitgate demo: two machines, a firewall each, and real TCP connections",
     setting_up="network namespaces, listeners, jitgate serve",
     build=stage.build,
@@ -51,6 +68,7 @@ FIREWALLS = Show(
     invite=lambda built, entered: invitation.lines(built, entered=entered),
 )
 GATEWAY = Show(
+    option="--gateway",
     title="jitgate demo: a machine behind a gateway, and real TCP connections",
     setting_up="a machine on loopback, jitgate serve",
     build=gateway_story.build,
@@ -58,6 +76,24 @@ GATEWAY = Show(
     steps=lambda built: GatewayStory(built, SystemClock()).steps(),
     invite=lambda built, _: invitation.gateway_lines(built),
 )
+AZURE = Show(
+    option="--azure",
+    title="jitgate demo: two machines behind a fake Azure's security groups, and real TCP connections",
+    setting_up="network namespaces, listeners, a fake Azure, jitgate serve",
+    build=lambda: cloud_story.build(azure_cloud.put_in_front),
+    set_up=lambda built: f"a rule of their group lets everybody in: {built.listeners.name} on port 22",
+    steps=lambda built: CloudStory(built, SystemClock()).steps(),
+    invite=lambda built, entered: invitation.lines(built, entered=entered),
+)
+AWS = replace(
+    AZURE,
+    option="--aws",
+    title="jitgate demo: two machines behind a fake AWS's security groups, and real TCP connections",
+    setting_up="network namespaces, listeners, a fake AWS, jitgate serve",
+    build=lambda: cloud_story.build(aws_cloud.put_in_front),
+)
+SHOWS = (FIREWALLS, GATEWAY, AZURE, AWS)
+ONCE = "--once"
 _WITHOUT_RIGHTS = (
     "You are not root, and this system lets you make no user namespace ({why}), so there will be no firewall. "
     "With one: sudo make demo. In a container, start that with --privileged, or with the capabilities NET_ADMIN and "
@@ -65,15 +101,15 @@ _WITHOUT_RIGHTS = (
 )
 
 
-def run(*, once: bool, entered: bool = False, gateway: bool = False) -> int:
+def run(*, once: bool, entered: bool = False, show: Show = FIREWALLS) -> int:
     """Tell the story; then stay up until a signal, unless `once`. Returns an exit code: 0 if every step held.
 
-    `entered`: in a user namespace that was made for this. `gateway`: tell it with a gateway, which needs no rights, as
-    it is told too where there are none. Raises Unavailable before anything is made.
+    `entered`: in a user namespace that was made for this. `show`: the one with a gateway needs no rights, and is told
+    in place of another where there are none. Raises Unavailable before anything is made.
     """
     rights.check_system()
-    why = "" if entered or gateway else rights.ensure(once=once)
-    show = GATEWAY if gateway or why else FIREWALLS
+    why = "" if entered or show is GATEWAY else rights.ensure([show.option, *([ONCE] if once else [])])
+    show = GATEWAY if why else show
     screen = Screen()
     if why:
         screen.say(_WITHOUT_RIGHTS.format(why=why), "yellow")

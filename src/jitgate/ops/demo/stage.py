@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from jitgate.ops.demo import listeners, network, traces
 from jitgate.ops.demo.installation import Installation
@@ -24,7 +25,12 @@ def build() -> Stage:
     built = network.build(os.getpid())
     # Exactly these, so that the machine that the demo runs on is none of them.
     hosts = [f'[[host]]\nname = "{machine}"\nnamespace = "{machine.namespace}"\n' for machine in built.machines]
-    jitgate = Installation(directory, "\n".join(hosts))
+    return install(directory, built, "\n".join(hosts))
+
+
+def install(directory: Path, built: Network, settings: str) -> Stage:
+    """Begin jitgate, and meanwhile have the machines listen. Raises Unavailable."""
+    jitgate = Installation(directory, settings)
     jitgate.launch()
     listening = listeners.listen(built, directory)
     jitgate.await_ready()

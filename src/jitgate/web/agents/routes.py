@@ -11,6 +11,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import cast
 
 from fastapi import FastAPI, Request
@@ -28,25 +29,31 @@ from jitgate.service import hosts
 from jitgate.service.hosts import Claim
 from jitgate.store.hosts import Host, Membership
 from jitgate.trust import signatures
-from jitgate.trust.keyset import Keyring
+from jitgate.trust.keyset import Keyring, as_json
 from jitgate.trust.signatures import Forged
 from jitgate.web.agents.forms import JoinForm
 from jitgate.web.authentication import bearer
 from jitgate.web.dependencies import service_of
-from jitgate.web.errors import json_response
+from jitgate.web.errors import cloud_error, json_response
+from jitgate.web.readiness import must_answer_now
 
 _BODY_SECONDS = 30.0
 _NOT_INVITED = "This is no join token that is in force: it may be used up, or over. Make another: jitgate host token"
+_ANOTHERS = "Another replica of this server holds that session. Connect anew, or poll without a session to begin one."
+_ANEW = {"Connection": "close"}
 _UNKNOWN = "This is not signed by a host that has joined. If it was removed, join again: jitgate agent join"
 
 
 @dataclass(frozen=True, slots=True)
 class AgentLink:
-    """What the routes answer with: the connector that polls reach, and the keys as of now."""
+    """What the routes answer with: the connector that polls reach, the keys as of now, our own authority that signs the
+    server's certificate, all of them, and which replica this is."""
 
     fleet: Fleet
     keyring: Callable[[], Keyring]
+    authority: Callable[[], str]
     authorities: Callable[[], str]
+    replica: str = ""
 
 
 def add_routes(app: FastAPI) -> None:
@@ -72,7 +79,8 @@ async def join(request: Request) -> Response:
         signatures.verify(form.public_key, polls.JOIN, body, request.headers.get("jitgate-signature", ""))
     except Forged as error:
         raise Invalid("publicKey", str(error), allowed="the key that the body is signed with") from None
-    claim = Claim(form.name, form.public_key, tuple(form.addresses), request.scope["state"]["address"])
+    address, told = request.scope["state"]["address"], tuple(form.addresses)
+    claim = Claim(form.name, form.public_key, told, address, form.kind, form.place)
     try:
         host = await hosts.join(service_of(request), token, claim, request.scope["state"]["correlation"])
     except NotKnown:
@@ -86,37 +94,58 @@ async def poll(request: Request) -> Response:
     request.scope["state"]["is_routine"] = True
     uuid, signature = _signed_by(request)
     link = link_of(request)
+    if must_answer_now():
+        raise Unavailable("This server ends. Connect to another one, or to this one in a moment.")
     body = await _body(request, link.fleet.largest(uuid, request.headers.get("jitgate-session", "")))
     # Not before: who takes long to send must not speak as what it was when it began.
     host = await hosts.member(service_of(request), uuid)
     if host is None:
         raise Unauthenticated(_UNKNOWN)
-    member = Member(host.uuid, host.scope, host.public_key)
+    member = Member(host.uuid, host.scope, host.public_key, host.address)
     try:
         signatures.verify(member.key, polls.POLL, body, signature)
         said = await _decoded(body)
         if said.host != member.uuid:
             raise Forged("the poll speaks of another host")
+        if await _is_anothers(request, member, said):
+            return json_response(cloud_error("MisdirectedRequest", _ANOTHERS), HTTPStatus.MISDIRECTED_REQUEST, _ANEW)
         reply = await link.fleet.poll(member, said, polls.HOLD_SECONDS)
     except Forged:
         raise Unauthenticated(_UNKNOWN) from None
     except Malformed as error:
         raise Invalid("body", str(error), allowed="a poll, as this version or an earlier one says it") from None
     ring = link.keyring()
-    answer = polls.encode_reply(replace(reply, keys=ring.signed if said.epoch < ring.epoch else None))
-    signed = {"Jitgate-Signature": ring.controller.sign(polls.REPLY, answer)}
+    answer = polls.encode_reply(replace(reply, keys=ring.signed if lacks_keys(said, ring) else None))
+    signed = {"Jitgate-Signature": ring.controller(service_of(request).clock.wall()).sign(polls.REPLY, answer)}
     return Response(answer, headers=signed, media_type="application/json")
+
+
+def lacks_keys(said: Poll, ring: Keyring) -> bool:
+    """Whether an agent is to be told the keys. An earlier version that has pinned a former root would believe nothing
+    of the reply; it goes on with the keys that it knows."""
+    return said.epoch < ring.epoch and (said.version >= polls.KNOWS_ROOTS or not ring.handed_over)
+
+
+async def _is_anothers(request: Request, member: Member, said: Poll) -> bool:
+    """Whether another replica holds the session. Balancers that deal out connections in turn bring an agent that had to
+    connect anew to any of them; if each began a session of its own, it would be compared whole each time."""
+    link = link_of(request)
+    if not said.session or link.fleet.is_in(member.scope, said.session):
+        return False
+    return await hosts.talks_elsewhere(service_of(request), member.scope, link.replica)
 
 
 async def keys(request: Request) -> Response:
     """The key set: whoever pinned the root key needs no other proof of it."""
-    signed = link_of(request).keyring().signed
-    return json_response({"body": signed.body, "signature": signed.signature})
+    ring = link_of(request).keyring()
+    return json_response({**as_json(ring.signed), "handedOver": list(map(as_json, ring.handed_over))})
 
 
 async def authorities(request: Request) -> Response:
-    """The certificate authorities, PEM."""
-    return Response(link_of(request).authorities(), media_type="application/x-pem-file")
+    """The certificate authority that signs now, PEM; with ``?all``, those before and after it, too."""
+    link = link_of(request)
+    found = link.authorities() if "all" in request.query_params else link.authority()
+    return Response(found, media_type="application/x-pem-file")
 
 
 def link_of(request: Request) -> AgentLink:
@@ -167,9 +196,10 @@ def _form(body: bytes) -> JoinForm:
 def _membership(host: Host, ring: Keyring) -> dict[str, object]:
     return {
         "state": str(host.state),
+        "kind": str(host.kind),
         "host": host.uuid,
         "name": host.name,
         "scope": host.scope,
         "root": ring.root,
-        "keys": {"body": ring.signed.body, "signature": ring.signed.signature},
+        "keys": as_json(ring.signed),
     }

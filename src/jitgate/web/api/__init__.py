@@ -4,15 +4,20 @@ from fastapi import APIRouter
 
 from jitgate.web.api import (
     activity,
+    alterations,
     approvals,
     assignments,
+    connectors,
     credentials,
     freezes,
     grants,
     groups,
     guardrails,
     hosts,
+    insights,
     machines,
+    networks,
+    notifications,
     plans,
     policies,
     principals,
@@ -26,13 +31,16 @@ router = APIRouter(prefix="/api/v1")
 for family in (
     whoami,
     machines,
+    alterations,
     hosts,
+    connectors,
     requests,
     approvals,
     grants,
     freezes,
     policies,
     guardrails,
+    networks,
     principals,
     groups,
     roles,
@@ -41,5 +49,8 @@ for family in (
     plans,
     activity,
     reports,
+    insights,
+    notifications,
 ):
     router.include_router(family.router)
+router.include_router(machines.counts)

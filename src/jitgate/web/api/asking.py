@@ -23,22 +23,33 @@ from jitgate.core.prefixes import Prefix
 from jitgate.service import machines
 from jitgate.service.base import Asker, Service
 from jitgate.web.api.forms import Form, Text, utc
+from jitgate.web.api.values import AnyMachine, PortNumber
 
-SOURCES = "Addresses, prefixes, or `*`. Left out: the address that the call comes from."
+SOURCES = (
+    "Where access is for: addresses, CIDR prefixes, or `*` for any. Left out: the address that the call comes from."
+)
 
 
 class SpanForm(Form):
     """How long: `duration` counted from opening, or until `endTimeUtc`. One of them."""
 
-    duration: Text | None = Field(default=None, examples=["PT2H"], description="ISO 8601.")
-    end_time_utc: AwareDatetime | None = Field(default=None, examples=["2030-01-01T12:00:00Z"])
+    duration: Text | None = Field(
+        default=None, examples=["PT2H"], description="How long, ISO 8601, counted from opening. Not with `endTimeUtc`."
+    )
+    end_time_utc: AwareDatetime | None = Field(
+        default=None,
+        examples=["2030-01-01T12:00:00Z"],
+        description="When it shall end, with its zone. It does not move while the request waits. Not with `duration`.",
+    )
 
 
 class PortForm(SpanForm):
     """One port that is asked for."""
 
-    number: int = Field(examples=[22])
-    protocol: Protocol | None = Field(default=None, description="Left out: whatever the policy has for this number.")
+    number: PortNumber
+    protocol: Protocol | None = Field(
+        default=None, description="`TCP`, `UDP`, or `*` for both. Left out: whatever the policy has for this number."
+    )
     sources: list[Text] | None = Field(
         None,
         examples=[["203.0.113.7"]],
@@ -50,8 +61,8 @@ class PortForm(SpanForm):
 class MachineForm(Form):
     """The ports that are asked for on one machine."""
 
-    id: Text = Field(examples=["web-1"], description="The machine's id, or any unique short name.")
-    ports: list[PortForm] = Field(max_length=policy.MOST_PORTS)
+    id: AnyMachine
+    ports: list[PortForm] = Field(max_length=policy.MOST_PORTS, description="The ports to open on it.")
 
 
 class AskForm(Form):
@@ -60,8 +71,13 @@ class AskForm(Form):
     A port without `duration` and `endTimeUtc` is asked for as long as the policy allows.
     """
 
-    machines: list[MachineForm] = Field(max_length=MOST_GRANTS)
-    justification: Text = Field(default="", examples=["INC-7"], max_length=LONGEST_JUSTIFICATION)
+    machines: list[MachineForm] = Field(max_length=MOST_GRANTS, description="The machines to open ports on.")
+    justification: Text = Field(
+        default="",
+        examples=["INC-7"],
+        max_length=LONGEST_JUSTIFICATION,
+        description="Why. Some guardrails demand it, or a form of it. Left out: nothing is said.",
+    )
     start_time_utc: AwareDatetime | None = Field(default=None, description="When access shall begin. Left out: now.")
     break_glass: bool = Field(
         default=False,

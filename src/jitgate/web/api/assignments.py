@@ -1,6 +1,5 @@
 """Assignments: who holds which role, and where."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import uuid4
 
@@ -9,12 +8,12 @@ from pydantic import Field
 
 from jitgate.core.errors import NotFound
 from jitgate.core.role_definition import LONGEST_DESCRIPTION
-from jitgate.core.roles import Kind
 from jitgate.service import assignments
 from jitgate.service.assignments import AssignmentView
 from jitgate.web.api.forms import After, Form, Limit, Listing, Shown, Text
 from jitgate.web.api.refusals import REFUSALS
 from jitgate.web.api.roles import ScopeQuery, place
+from jitgate.web.api.values import CreatedTime, OfKind, PrincipalName, RoleName, ScopePath
 from jitgate.web.api.words import NativeRoute
 from jitgate.web.dependencies import CurrentAsker, CurrentService
 
@@ -27,21 +26,25 @@ class AssignmentForm(Form):
     role: Text = Field(examples=["JIT Requester"], description="The role's name, in any case, or its id.")
     principal: Text = Field(examples=["on call"], description="The name or id of a person, a program or a group.")
     scope: Text = Field(description="`/`, or the id of a subscription, a resource group or a machine.")
-    description: Text = Field(default="", max_length=LONGEST_DESCRIPTION)
+    description: Text = Field(
+        default="",
+        max_length=LONGEST_DESCRIPTION,
+        description="What it is given for, for people. Left out: nothing is said.",
+    )
 
 
 class ShownGiven(Shown):
     """A role that was given."""
 
-    id: str
-    role: str
-    role_id: str
-    principal: str
-    principal_id: str
-    kind: Kind
-    scope: str
-    description: str
-    created_time_utc: datetime
+    id: str = Field(description="The assignment's id, a GUID.")
+    role: RoleName
+    role_id: str = Field(description="The role's id, a GUID.")
+    principal: PrincipalName
+    principal_id: str = Field(description="The id of that principal.")
+    kind: OfKind
+    scope: ScopePath
+    description: str = Field(description="What it was given for; may be empty.")
+    created_time_utc: CreatedTime
 
 
 @router.get("", summary="List assignments")
@@ -83,7 +86,10 @@ async def unassign_role(
 ) -> Response:
     """Take a role away. What it allowed closes at once."""
     if await assignments.unassign_role(service, asker, uid) is None:
-        raise NotFound(f"There is no role assignment {uid[:64]}.", code="RoleAssignmentNotFound")
+        raise NotFound(
+            f"There is no role assignment {uid[:64]}. `jitgate role assignments` lists them.",
+            code="RoleAssignmentNotFound",
+        )
     return Response(status_code=204)
 
 

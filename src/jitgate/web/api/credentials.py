@@ -8,23 +8,35 @@ from pydantic import Field
 
 from jitgate.core import duration
 from jitgate.core.roles import Limit
-from jitgate.service import credentials, sessions
+from jitgate.service import credentials, links, sessions
 from jitgate.service.credentials import Held, Made, Wanted
 from jitgate.web.api.forms import Form, Listing, Shown, Text
 from jitgate.web.api.refusals import REFUSALS
+from jitgate.web.api.values import CreatedTime, ScopePath
 from jitgate.web.api.words import NativeRoute
 from jitgate.web.dependencies import CurrentAsker, CurrentService
 
 router = APIRouter(tags=["credentials"], route_class=NativeRoute, responses=REFUSALS)
 
 Id = Annotated[Text, Path(alias="credential", description="The id of a token or secret: the part after `jg_`.")]
+Who = Annotated[Text, Path(alias="principal", description="A person's name, in any case, or an id.")]
 Name = Annotated[Text, Path(alias="principal", description="The name of a service principal.")]
+
+
+LinkPath = Annotated[
+    str,
+    Field(
+        examples=["/sign-in#jg_…"], description="Where to go in a browser, on this server. It is secret and good once."
+    ),
+]
 
 
 class LimitForm(Form):
     """What a token is good for at most. It gives no right that its holder lacks."""
 
-    actions: list[Text] = Field(default=[], examples=[["*/read"]], description="Action patterns; empty: all.")
+    actions: list[Text] = Field(
+        default=[], examples=[["*/read"]], description="Action patterns that it is good for; empty: all."
+    )
     scope: Text = Field(default="/", description="A scope path; it holds for everything below.")
 
 
@@ -32,42 +44,50 @@ class SecretForm(Form):
     """A credential to be made."""
 
     name: Text = Field(examples=["backup job"], description="What it is for.")
-    life: Text = Field(default="P90D", examples=["P30D"], description="ISO 8601, PT5M to P730D.")
+    life: Text = Field(
+        default="P90D", examples=["P30D"], description="How long it is good, ISO 8601, `PT5M` to `P730D`."
+    )
 
 
 class TokenForm(SecretForm):
     """A personal token to be made."""
 
-    limit: LimitForm = LimitForm()
+    limit: LimitForm = Field(
+        default=LimitForm(), description="What it is good for at most. Left out: for all that its holder may do."
+    )
 
 
 class ShownLimit(Shown):
     """What a credential is good for at most."""
 
-    actions: list[str]
-    scope: str
+    actions: list[str] = Field(description="Action patterns that it is good for; empty: all.")
+    scope: ScopePath
 
 
 class ShownCredential(Shown):
     """A token or a secret, without what is secret about it."""
 
-    id: str
-    kind: str = Field(description="`token`, `secret`, or `owner` for the token that the first start has made.")
-    name: str
-    principal: str
-    created_time_utc: datetime
-    expires_time_utc: datetime | None
-    revoked_time_utc: datetime | None
-    used_time_utc: datetime | None = Field(description="When it was last used, to the minute.")
-    used_from: str | None
-    limit: ShownLimit | None
-    ended: bool
+    id: str = Field(description="Its id: of a token or secret the part after `jg_`.")
+    kind: str = Field(
+        description="What it is: `token`, `secret`, `link`, or `owner` for the token that the first start has made."
+    )
+    name: str = Field(description="What it is for, as was said when it was made.")
+    principal: str = Field(description="The name of who can sign in with it.")
+    created_time_utc: CreatedTime
+    expires_time_utc: datetime | None = Field(description="When it ends, in UTC; null: it does not end by itself.")
+    revoked_time_utc: datetime | None = Field(description="When it was revoked, in UTC; null: it was not.")
+    used_time_utc: datetime | None = Field(description="When it was last used, in UTC and to the minute; null: never.")
+    used_from: str | None = Field(
+        description="The address that it was last used from; null: it was not used, or that is not known."
+    )
+    limit: ShownLimit | None = Field(description="What it is good for at most; null: all that its holder may do.")
+    ended: bool = Field(description="Whether it counts no more: it is revoked, used up or over.")
 
 
 class NewCredential(ShownCredential):
     """A new one. `secret` is shown this once and kept nowhere."""
 
-    secret: str
+    secret: str = Field(examples=["jg_…"], description="The whole token or secret. It is shown this once.")
 
 
 @router.post("/tokens", summary="Make a personal token", status_code=201)
@@ -81,7 +101,7 @@ async def make_token(form: TokenForm, service: CurrentService, asker: CurrentAsk
 async def list_tokens(
     service: CurrentService,
     asker: CurrentAsker,
-    principal: Annotated[Text | None, Query(description="Somebody else's; else your own.")] = None,
+    principal: Annotated[Text | None, Query(description="Whose, by name or id. Left out: the caller's own.")] = None,
 ) -> Listing[ShownCredential]:
     """Tokens and secrets, with when each was last used."""
     return Listing(items=[_show(each) for each in await credentials.list_credentials(service, asker, principal)])
@@ -96,13 +116,33 @@ async def revoke_token(id: Id, service: CurrentService, asker: CurrentAsker) -> 
 class SignInLink(Shown):
     """A way to sign in in a browser. `path` is good once, for minutes; what is behind # is secret."""
 
-    path: str = Field(examples=["/sign-in#jg_…"])
+    path: LinkPath
 
 
 @router.post("/sign-in-links", summary="Make a sign-in link", status_code=201)
 async def make_link(service: CurrentService, asker: CurrentAsker) -> SignInLink:
     """A link that signs you in in a browser, once."""
     return SignInLink(path=f"/sign-in#{await sessions.make_link(service, asker)}")
+
+
+class LinkForm(Form):
+    """A sign-in link to be made for somebody."""
+
+    life: Text = Field(default="P1D", examples=["PT2H"], description="How long it is good, ISO 8601, `PT5M` to `P7D`.")
+
+
+class NewLink(ShownCredential):
+    """A new sign-in link. `path` is shown this once and good once; what is behind # is secret."""
+
+    path: LinkPath
+
+
+@router.post("/principals/{principal}/sign-in-links", summary="Make a sign-in link for somebody", status_code=201)
+async def make_link_for(who: Who, form: LinkForm, service: CurrentService, asker: CurrentAsker) -> NewLink:
+    """A first way in for a person without an identity provider; links that were made before end. Revoke it by its id,
+    as a token."""
+    made = await links.make_link_for(service, asker, who, duration.parse(form.life, "life").length)
+    return NewLink(**_show(made.held).model_dump(), path=f"/sign-in#{made.secret}")
 
 
 @router.post("/principals/{principal}/secrets", summary="Make a client secret", status_code=201)

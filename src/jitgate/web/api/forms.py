@@ -14,12 +14,13 @@ from jitgate.core.prefixes import Prefix
 Item = TypeVar("Item")
 
 MOST_ITEMS = 1000
+MOST_TAGS = 50
 LONGEST_WAIT = 60.0
 
 # PostgreSQL cannot hold a NUL in a text; nobody means one.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=2048)]
 Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS, description="How many to answer at most.")]
-After = Annotated[Text | None, Field(description="The `after` of the page before.")]
+After = Annotated[Text | None, Field(description="The `after` of the page before. Left out: the first page.")]
 Wait = Annotated[
     float,
     Field(
@@ -45,8 +46,10 @@ class Shown(BaseModel):
 class Listing(Shown, Generic[Item]):
     """Part of a list. `after` is what to ask for next; null: this was the last."""
 
-    items: list[Item]
-    after: str | None = None
+    items: list[Item] = Field(description="This page of the list.")
+    after: str | None = Field(
+        default=None, description="What to give as `after` to get the next page; null: this was the last."
+    )
 
 
 def utc(moment: datetime, field: str) -> datetime:

@@ -23,36 +23,50 @@ Why = Annotated[Text, Field(max_length=LONGEST_WHY)]
 class FreezeForm(Form):
     """What shall be frozen: one of `person`, `machine` and `scope`; `/` is everything. `why` is told to who asks."""
 
-    person: Text | None = Field(default=None, examples=["mallory"])
-    machine: Text | None = Field(default=None, description="Its id or any unique short name.")
-    scope: Text | None = None
-    why: Why
+    person: Text | None = Field(
+        default=None,
+        examples=["mallory"],
+        description="The name of a person or program. Left out: a machine or a scope path is meant.",
+    )
+    machine: Text | None = Field(
+        default=None,
+        description="A machine's id or any unique short name. Left out: a person or a scope path is meant.",
+    )
+    scope: Text | None = Field(
+        default=None,
+        description="A scope path: everything below it; `/` is everything. Left out: a person or a machine is meant.",
+    )
+    why: Why = Field(description="Why. It is told to whoever asks for what is frozen.")
 
 
 class ThawForm(Form):
     """Why a freeze may end."""
 
-    why: Why
+    why: Why = Field(description="Why it may end. It goes on record.")
 
 
 class ShownFreeze(Shown):
     """A freeze, in force or over."""
 
-    id: str
-    person: str | None
-    scope: str | None
-    why: str
-    by: str
-    time_utc: datetime
-    thawed_time_utc: datetime | None
-    thawed_by: str | None
-    thaw_why: str | None
+    id: str = Field(description="The freeze's id. Its first four characters do, while they are unique.")
+    person: str | None = Field(
+        description="The name of the person or program that it holds for; null: it holds for a scope path."
+    )
+    scope: str | None = Field(
+        description="The scope path that it holds for, a machine's id for a machine; null: it holds for a person."
+    )
+    why: str = Field(description="Why, as it is told to whoever asks.")
+    by: str = Field(description="The name of who froze it.")
+    time_utc: datetime = Field(description="Since when, in UTC.")
+    thawed_time_utc: datetime | None = Field(description="When it ended, in UTC; null: it is in force.")
+    thawed_by: str | None = Field(description="The name of who ended it; null: it is in force.")
+    thaw_why: str | None = Field(description="Why it was ended; null: it is in force.")
 
 
 class Freezes(Shown):
     """Freezes, newest first."""
 
-    items: list[ShownFreeze]
+    items: list[ShownFreeze] = Field(description="A thousand at most.")
 
 
 @router.get("", summary="What is frozen")
@@ -74,7 +88,7 @@ async def freeze(form: FreezeForm, service: CurrentService, asker: CurrentAsker)
 
 @router.post("/{freeze}/thaw", summary="Thaw")
 async def thaw(
-    uid: Annotated[Text, Path(alias="freeze", description="A freeze's id, or its first characters.")],
+    uid: Annotated[Text, Path(alias="freeze", description="A freeze's id, or its first characters: four at least.")],
     form: ThawForm,
     service: CurrentService,
     asker: CurrentAsker,

@@ -35,7 +35,9 @@ class MoveForm(Form):
 async def list_grants(
     service: CurrentService,
     asker: CurrentAsker,
-    state: Annotated[list[State] | None, Query(description="Left out: all that are not closed.")] = None,
+    state: Annotated[
+        list[State] | None, Query(description="In one of these states. Left out: in any but `closed`.")
+    ] = None,
     machine: Annotated[Text | None, Query(description="Of one machine: its id or any unique short name.")] = None,
     mine: Annotated[bool, Query(description="Those that the caller asked for.")] = False,
     limit: Annotated[Limit, Query()] = 100,
@@ -82,7 +84,8 @@ async def move_grant(
 ) -> ShownGrant:
     """Open the port for other sources until the same end, and shut it for the old ones once that stands.
 
-    Answers the new grant.
+    Answers the new grant. Where a guardrail asks for approval it is `pending`, of a request of its own, and the old
+    sources stay open until it opens or the time is over.
     """
     sources = asking.sources(form.sources, "sources", asker.address)
     return await _when_settled(service, asker, await grants.move_grant(service, asker, uid, sources), wait)

@@ -20,17 +20,24 @@ Name = Annotated[Text, Path(alias="group", description="The group's name, in any
 class GroupForm(Form):
     """A group to be made."""
 
-    name: Text = Field(examples=["on call"])
+    name: Text = Field(
+        examples=["on call"], description="What it shall be called. No principal or group may have the name."
+    )
     claimed: bool = Field(
-        default=False, description="Who is in it, the identity provider says at each sign-in, by this very name."
+        default=False, description="Who is in it, an identity provider says at each sign-in, by this very name."
+    )
+    issuer: str = Field(
+        default="",
+        max_length=2048,
+        description="Which one, by its name or address. Left out: the only one where people sign in.",
     )
 
 
 class ShownGroup(Shown):
     """A group, and a page of its members."""
 
-    group: ShownAccount
-    members: Listing[ShownAccount]
+    group: ShownAccount = Field(description="The group.")
+    members: Listing[ShownAccount] = Field(description="Who is in it, by name.")
 
 
 @router.get("", summary="List groups")
@@ -48,7 +55,7 @@ async def list_groups(
 @router.post("", status_code=201, summary="Make a group")
 async def add_group(form: GroupForm, service: CurrentService, asker: CurrentAsker) -> ShownAccount:
     """Make a group, without any right yet."""
-    return show(await groups.add_group(service, asker, form.name, claimed=form.claimed))
+    return show(await groups.add_group(service, asker, form.name, claimed=form.claimed, issuer=form.issuer))
 
 
 @router.get("/{group}", summary="One group")

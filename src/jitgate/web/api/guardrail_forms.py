@@ -9,83 +9,114 @@ from jitgate.core import duration, guardrail, policy, prefixes, resource_id, win
 from jitgate.core.approval import MOST_APPROVERS, MOST_STEPS, Approver, Step, parse_approver
 from jitgate.core.desired import SessionEnd
 from jitgate.core.errors import Invalid
-from jitgate.core.guardrail import Enforcement, Guardrail, Limits, Selector
+from jitgate.core.guardrail import Enforcement, Guardrail, Limits
+from jitgate.core.selector import Selector
 from jitgate.core.windows import MOST_WINDOWS, Window
 from jitgate.store.guardrails import Proposal
-from jitgate.web.api.forms import Form, Shown, Text, texts
-
-MOST_TAGS = 50
+from jitgate.web.api.forms import MOST_TAGS, Form, Shown, Text, texts
+from jitgate.web.api.values import Tags
 
 
 class SelectorForm(Form):
     """Which machines and ports: everything below `scope`, with all of `tags`; all ports if `ports` is empty."""
 
-    scope: Text = "/"
-    tags: Mapping[Text, Text] = Field(default={}, max_length=MOST_TAGS)
-    ports: list[int] = Field(default=[], max_length=policy.MOST_PORTS)
+    scope: Text = Field(default="/", description="The machines below this scope path; `/` is all.")
+    tags: Mapping[Text, Text] = Field(default={}, max_length=MOST_TAGS, description=Tags)
+    ports: list[int] = Field(
+        default=[], max_length=policy.MOST_PORTS, description="These ports of them, each 1 to 65535; empty: all."
+    )
 
 
 class StepForm(Form):
     """So many approvals by some of these; steps follow on each other."""
 
-    approvals: int = 1
+    approvals: int = Field(default=1, description="How many have to agree, 1 to 10.")
     approvers: list[Text] = Field(
         default=[],
         examples=[["group:ops", "user:alice", "owner"]],
-        description="Empty: whoever holds the right. Everybody named needs it, too.",
+        description="Who may decide: `user:NAME`, `group:NAME`, or `owner` for those of the machine's tag of this "
+        "name. They need the right, too. Empty: whoever holds it.",
         max_length=MOST_APPROVERS,
     )
-    escalate_after: Text | None = Field(default=None, description="After so much waiting, `escalateTo` may decide too.")
-    escalate_to: list[Text] = Field(
-        default=[], description="Empty: whoever holds the right.", max_length=MOST_APPROVERS
+    escalate_after: Text | None = Field(
+        default=None, description="After so much waiting, ISO 8601, `escalateTo` may decide too. Left out: never."
     )
-    windows: list[Text] = Field(default=[], description="When they may decide.", max_length=MOST_WINDOWS)
+    escalate_to: list[Text] = Field(
+        default=[],
+        description="Who may decide then, written as `approvers`. Empty: whoever holds the right.",
+        max_length=MOST_APPROVERS,
+    )
+    windows: list[Text] = Field(
+        default=[],
+        description="Hours of the week in which they may decide, as in the limits; empty: always.",
+        max_length=MOST_WINDOWS,
+    )
 
 
 class LimitsForm(Form):
     """What it demands. What is left out, it says nothing about."""
 
-    approvals: int = Field(default=0, description="How many others have to agree.")
-    steps: list[StepForm] = Field(default=[], description="The same in detail.", max_length=MOST_STEPS)
-    reason_required: bool = False
-    reason_pattern: Text | None = Field(
-        None, examples=["INC-#*"], description="The whole justification must match; `*` any text, `#` digits."
+    approvals: int = Field(default=0, description="How many others have to agree, 0 to 10.")
+    steps: list[StepForm] = Field(
+        default=[], description="Who has to agree, step by step, in place of `approvals`.", max_length=MOST_STEPS
     )
-    session: SessionEnd | None = Field(default=None, description="`end`: established sessions are cut at the deadline.")
-    sources: list[Text] | None = Field(default=None, description="A request must stay inside these.")
+    reason_required: bool = Field(default=False, description="A justification must be given.")
+    reason_pattern: Text | None = Field(
+        None,
+        examples=["INC-#*"],
+        description="What the whole justification must match: `*` any text, `#` digits. Left out: anything.",
+    )
+    session: SessionEnd | None = Field(
+        default=None,
+        description="`end`: established sessions are cut at the deadline. `keep`: they go on. Where none says: `keep`.",
+    )
+    sources: list[Text] | None = Field(
+        default=None,
+        description="A request must stay inside these addresses and CIDR prefixes. Left out: any.",
+    )
     caller_only: bool = Field(default=False, description="A request may open for the caller's own address only.")
-    max_duration: Text | None = Field(default=None, examples=["PT1H"])
-    approval_wait: Text | None = Field(default=None, description="How long a request may wait for its approvals.")
+    max_duration: Text | None = Field(
+        default=None,
+        examples=["PT1H"],
+        description="The longest access, ISO 8601. Left out: as long as policies allow.",
+    )
+    approval_wait: Text | None = Field(
+        default=None, description="How long a request may wait for its approvals, ISO 8601. Where none says: a day."
+    )
     windows: list[Text] = Field(
         default=[],
         examples=[["Mon-Fri 09:00-17:00 Europe/Berlin"]],
-        description="When access may be, from its beginning to its end.",
+        description="Hours of the week that access must lie within from its beginning to its end; empty: any.",
         max_length=MOST_WINDOWS,
     )
-    enforcement: Enforcement | None = None
+    enforcement: Enforcement | None = Field(
+        default=None,
+        description="`observe` decides and records, and leaves the firewall alone; `enforce` shuts and opens. "
+        "Where none says: `enforce`.",
+    )
 
 
 class GuardrailForm(Form):
     """What a guardrail says."""
 
-    selector: SelectorForm = SelectorForm()
-    limits: LimitsForm
+    selector: SelectorForm = Field(default=SelectorForm(), description="What it covers. Left out: everything.")
+    limits: LimitsForm = Field(description="What it demands.")
 
 
 class ShownGuardrail(GuardrailForm):
     """A guardrail. Its `selector` and `limits` can be put back as they are."""
 
-    name: str
+    name: str = Field(description="The guardrail's name.")
 
 
 class ShownProposal(Shown):
     """A change that waits for a second administrator. `guardrail`: what it would be; null: it would be removed."""
 
     id: str = Field(description="Names this very change, to confirm it.")
-    name: str
-    guardrail: ShownGuardrail | None
-    proposed_time_utc: datetime
-    proposed_by: str
+    name: str = Field(description="The guardrail's name.")
+    guardrail: ShownGuardrail | None = Field(description="What it would be; null: it would be removed.")
+    proposed_time_utc: datetime = Field(description="When it was proposed, in UTC.")
+    proposed_by: str = Field(description="The id of who proposed it. Somebody else has to confirm it.")
 
 
 def read(name: str, form: GuardrailForm) -> Guardrail:

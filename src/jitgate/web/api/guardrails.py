@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
+from pydantic import Field
 
 from jitgate.service import guardrails
 from jitgate.web.api import guardrail_forms
@@ -20,21 +21,21 @@ Name = Annotated[Text, Path(alias="guardrail", description="The guardrail's name
 class Guardrails(Shown):
     """What is in force, and what waits for a second administrator."""
 
-    items: list[ShownGuardrail]
-    proposals: list[ShownProposal]
+    items: list[ShownGuardrail] = Field(description="What is in force.")
+    proposals: list[ShownProposal] = Field(description="What waits for a second administrator.")
 
 
 class Change(Shown):
     """What became of a change. Not in force: it loosens, and waits for a second administrator to confirm it."""
 
-    name: str
-    in_force: bool
+    name: str = Field(description="The guardrail's name.")
+    in_force: bool = Field(description="Whether it is in force; false: it waits for a second administrator.")
 
 
 class ConfirmForm(Form):
     """Which change is agreed to: the `id` of the proposal that was read. Another one may have taken its place since."""
 
-    proposal: Text
+    proposal: Text = Field(description="The `id` of the proposal.")
 
 
 @router.get("", summary="List guardrails")

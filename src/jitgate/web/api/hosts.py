@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
 from jitgate.core import duration, prefixes
+from jitgate.core.machine import Joins
 from jitgate.service import hosts
 from jitgate.service.hosts import HostView
 from jitgate.store.hosts import Membership
@@ -14,6 +15,7 @@ from jitgate.trust import pins
 from jitgate.web.agents import link_of
 from jitgate.web.api.forms import Form, Shown, Text
 from jitgate.web.api.refusals import REFUSALS
+from jitgate.web.api.values import ResourceGroup
 from jitgate.web.api.words import NativeRoute
 from jitgate.web.dependencies import CurrentAsker, CurrentService
 
@@ -25,36 +27,48 @@ Name = Annotated[Text, Path(alias="host", description="The host's name, or its U
 class TokenForm(Form):
     """How long a join token lasts, how many hosts may join by it, and where their machines are filed."""
 
-    lifetime: Text = Field(default="PT1H", examples=["PT1H"])
-    uses: int = Field(default=1, ge=1, le=hosts.MOST_USES)
-    resource_group: Text | None = None
+    lifetime: Text = Field(
+        default="PT1H", examples=["PT1H"], description="How long it can be used, ISO 8601, PT1M to P30D."
+    )
+    uses: int = Field(default=1, ge=1, le=hosts.MOST_USES, description="How many hosts may join by it.")
+    resource_group: Text | None = Field(
+        default=None, description="Where their machines are filed. Left out: in this installation's own resource group."
+    )
 
 
 class ShownToken(Shown):
     """A join token, shown this once, and the pin that proves the server to the host."""
 
-    token: str
-    ca_pin: str
-    resource_group: str
-    uses: int
-    expires_time_utc: datetime
+    token: str = Field(description="The join token. It is secret, and shown this once.")
+    ca_pin: str = Field(
+        description="What the host compares the server's certificate authority with: `sha256:` and 64 digits."
+    )
+    resource_group: ResourceGroup
+    uses: int = Field(description="How many hosts may join by it.")
+    expires_time_utc: datetime = Field(description="Until when it can be used, in UTC.")
 
 
 class ShownHost(Shown):
     """A host that has joined, or waits for an administrator because its name is another's."""
 
-    uuid: str
-    name: str
-    resource_group: str
-    machine_id: str | None
-    state: Membership
+    uuid: str = Field(description="The host's UUID; its machine's, too.")
+    name: str = Field(description="The name that it joined by.")
+    kind: Joins = Field(description="A host that holds its own firewall, or a gateway in front of machines.")
+    resource_group: ResourceGroup
+    machine_id: str | None = Field(
+        description="The id of the machine that it is; null while it waits, and for a gateway."
+    )
+    state: Membership = Field(description="`joined`; `waiting`, for an administrator; `removed`, for ever.")
     verified: bool = Field(description="Whether it was heard of within the last minute.")
-    heard_time_utc: datetime | None
-    asked_time_utc: datetime
-    asked_from: str | None
-    public_key: str
-    addresses: list[str]
-    reported_addresses: list[str] = Field(description="What the host told, where nobody has confirmed it.")
+    heard_time_utc: datetime | None = Field(description="When it was last heard of, in UTC; null: never yet.")
+    asked_time_utc: datetime = Field(description="When it asked to join, in UTC.")
+    asked_from: str | None = Field(description="The address that it asked from; null: that was not known.")
+    public_key: str = Field(description="The public key that it signs with.")
+    addresses: list[str] = Field(description="Where people are told to connect to.")
+    reported_addresses: list[str] = Field(
+        description="Addresses that it told and nobody has confirmed; nobody is told to connect there."
+    )
+    refused: list[str] = Field(description="Machines that a gateway told, and why they are not taken in.")
 
 
 @router.post("/tokens", summary="Make a join token", status_code=201)
@@ -66,7 +80,7 @@ async def make_token(form: TokenForm, request: Request, service: CurrentService,
     )
     return ShownToken(
         token=made.token.text,
-        ca_pin=pins.fingerprint(link_of(request).authorities()),
+        ca_pin=pins.fingerprint(link_of(request).authority()),
         resource_group=made.resource_group,
         uses=made.uses,
         expires_time_utc=made.expires_at,
@@ -104,6 +118,7 @@ def _shown(view: HostView) -> ShownHost:
     return ShownHost(
         uuid=host.uuid,
         name=host.name,
+        kind=host.kind,
         resource_group=host.resource_group,
         machine_id=machine.id if machine else None,
         state=host.state,
@@ -112,6 +127,7 @@ def _shown(view: HostView) -> ShownHost:
         asked_time_utc=host.asked_at,
         asked_from=None if host.asked_from is None else prefixes.text(prefixes.Prefix(host.asked_from)),
         public_key=host.public_key,
-        addresses=list(machine.addresses) if machine else [],
+        addresses=list(view.addresses),
         reported_addresses=list(view.reported),
+        refused=list(view.refused),
     )

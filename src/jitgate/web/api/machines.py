@@ -6,15 +6,18 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field
 
+from jitgate.core.catalogue import Order, Sought, Standing
 from jitgate.core.errors import Invalid
-from jitgate.service import machines, policies
+from jitgate.core.machine import OperatingSystem
+from jitgate.service import catalogue, machines, policies
 from jitgate.service.base import Asker, Service
+from jitgate.service.plans import read_scope
 from jitgate.service.views import MachineView
 from jitgate.web.api import shown
-from jitgate.web.api.forms import After, Form, Limit, Listing, Text, Wait
+from jitgate.web.api.forms import After, Form, Limit, Listing, Shown, Text, Wait
 from jitgate.web.api.refusals import REFUSALS
 from jitgate.web.api.shown import ShownMachine
 from jitgate.web.api.waiting import until
@@ -23,33 +26,89 @@ from jitgate.web.dependencies import CurrentAsker, CurrentService
 
 router = APIRouter(prefix="/machines", tags=["machines"], route_class=NativeRoute, responses=REFUSALS)
 
+# Not below /machines: there a machine may have any name.
+counts = APIRouter(prefix="/machine-counts", tags=["machines"], route_class=NativeRoute, responses=REFUSALS)
+
 MOST_MACHINES = 2000
 
 
 class DisableForm(Form):
     """Which machines."""
 
-    machines: list[Text] = Field(examples=[["web-1"]], min_length=1, max_length=MOST_MACHINES)
+    machines: list[Text] = Field(
+        examples=[["web-1"]],
+        min_length=1,
+        max_length=MOST_MACHINES,
+        description="Their ids, or any unique short names.",
+    )
 
 
 class EnableForm(Form):
     """Which machines to protect: those named, or all that can be."""
 
-    machines: list[Text] | None = Field(default=None, examples=[["web-1"]], min_length=1, max_length=MOST_MACHINES)
-    all: bool = False
+    machines: list[Text] | None = Field(
+        default=None,
+        examples=[["web-1"]],
+        min_length=1,
+        max_length=MOST_MACHINES,
+        description="Their ids, or any unique short names. Left out: `all` says which.",
+    )
+    all: bool = Field(default=False, description="All that can be protected and are not yet, in place of `machines`.")
     force: bool = Field(default=False, description="Protect a port even if that cuts off an established connection.")
+
+
+async def _sought(
+    service: CurrentService,
+    standing: Annotated[Standing | None, Query(description="Whether they have just-in-time access.")] = None,
+    scope: Annotated[Text | None, Query(description="A subscription or resource group: path, GUID or name.")] = None,
+    connector: Annotated[Text, Query(description="Found by the connector of this name. Left out: by any.")] = "",
+    os: Annotated[OperatingSystem | None, Query(description="With this operating system. Left out: any.")] = None,
+    tag: Annotated[list[Text] | None, Query(description="`name` or `name=value`, in any case. Several: all.")] = None,
+    search: Annotated[Text, Query(description="Stands in the name, an address or a tag, in any case.")] = "",
+) -> Sought:
+    """What of the machines is meant: everything, but for what is said here. Raises Invalid."""
+    place = read_scope(service, scope) if scope else "/"
+    return Sought(standing, place, connector, os, tuple(tag or ()), search)
+
+
+SoughtMachines = Annotated[Sought, Depends(_sought)]
+
+
+class ShownCounts(Shown):
+    """How many machines stand how."""
+
+    configured: int = Field(description="With just-in-time access.")
+    not_configured: int = Field(description="Without it, though they can have it.")
+    unsupported: int = Field(description="That cannot have it.")
 
 
 @router.get("", summary="List machines")
 async def list_machines(
     service: CurrentService,
     asker: CurrentAsker,
+    sought: SoughtMachines,
+    order: Annotated[
+        Order,
+        Query(description="By what they are sorted: `name`, the most exposed first, or the latest accessed first."),
+    ] = Order.NAME,
+    reverse: Annotated[bool, Query(description="The other way round.")] = False,
     limit: Annotated[Limit, Query()] = 100,
     after: Annotated[After, Query()] = None,
 ) -> Listing[ShownMachine]:
-    """Machines by name, whether or not a policy protects them."""
-    page = await machines.list_machines(service, asker, limit=limit, after=after)
+    """Machines, whether or not a policy protects them. An `after` is good for the order that it was given out for."""
+    page = await catalogue.find_machines(service, asker, sought, order=order, reverse=reverse, limit=limit, after=after)
     return Listing(items=[shown.machine(view) for view in page.items], after=page.after)
+
+
+@counts.get("", summary="Count machines")
+async def count_machines(service: CurrentService, asker: CurrentAsker, sought: SoughtMachines) -> ShownCounts:
+    """How many machines stand how, of what is sought. Of each at most 10,000 are counted; 10,001 stands for more."""
+    found = await catalogue.count_machines(service, asker, sought)
+    return ShownCounts(
+        configured=found[Standing.CONFIGURED],
+        not_configured=found[Standing.NOT_CONFIGURED],
+        unsupported=found[Standing.UNSUPPORTED],
+    )
 
 
 @router.post("/enable", summary="Protect machines with the defaults")

@@ -34,70 +34,83 @@ class PlanWord(StrEnum):
 class PlanForm(Form):
     """The plan to set. `scope`: a subscription; left out: this installation's."""
 
-    plan: PlanWord
-    scope: Text | None = None
+    plan: PlanWord = Field(description="The plan.")
+    scope: Text | None = Field(
+        default=None, description="A subscription, as its GUID or id. Left out: this installation's."
+    )
 
 
 class ShownPlan(Shown):
     """The plan of a subscription as it holds now. `has_jit`: just-in-time access may be asked for under it."""
 
-    scope: str
-    pricing_tier: str
-    sub_plan: str | None
-    has_jit: bool
-    free_trial_remaining_time: str
-    trial_ends_utc: datetime | None
-    enforce: bool
+    scope: str = Field(description="The id of the subscription.")
+    pricing_tier: str = Field(description="`Standard` or `Free`. A trial that is over is `Free`.")
+    sub_plan: str | None = Field(description="`P1` or `P2`; null where the tier is `Free`.")
+    has_jit: bool = Field(description="Whether just-in-time access may be asked for under it: with `P2` only.")
+    free_trial_remaining_time: str = Field(description="What is left of a trial, ISO 8601; `PT0S` where there is none.")
+    trial_ends_utc: datetime | None = Field(description="When the trial ends or ended, in UTC; null: there is none.")
+    enforce: bool = Field(description="Whether machines below can have no plan of their own.")
 
 
 class ShownPrice(Shown):
     """A row of the published table, in US dollars; null: free of charge."""
 
-    what: str
-    dollars: Decimal | None
-    per: str
+    what: str = Field(description="What is paid for.")
+    dollars: Decimal | None = Field(description="How much, in US dollars; null: it is free of charge.")
+    per: str = Field(description="For how much of it.")
 
 
 class Cost(Shown):
     """What so many machines cost a month here, and would cost by the published table."""
 
-    machines: int
-    here_dollars: Decimal
-    elsewhere_dollars: Decimal
-    free_days: int
-    published: date
-    prices: list[ShownPrice]
+    machines: int = Field(description="How many machines were asked about.")
+    here_dollars: Decimal = Field(description="What they cost a month here, in US dollars: nothing.")
+    elsewhere_dollars: Decimal = Field(
+        description="What they would cost a month by the published table, in US dollars."
+    )
+    free_days: int = Field(description="How many days the first use would be free of charge.")
+    published: date = Field(description="The date of the published table.")
+    prices: list[ShownPrice] = Field(description="The published table, row by row.")
 
 
 class Switch(Form):
     """A subscription or resource group, or the name of a group. Left out: this installation's subscription."""
 
-    scope: Text | None = None
-    why: Annotated[Text, Field(max_length=500)] = ""
+    scope: Text | None = Field(
+        default=None,
+        description="An id, a subscription's GUID, or the name of a group. Left out: this installation's subscription.",
+    )
+    why: Text = Field(
+        default="",
+        max_length=500,
+        description="Why. It goes on record, and stands in the list of what is off. Left out: nothing is said.",
+    )
 
 
 class Switched(Shown):
     """What became of it. Not changed: it was so already."""
 
-    scope: str
-    changed: bool
+    scope: str = Field(description="The id of the subscription or resource group.")
+    changed: bool = Field(description="Whether it is otherwise than before.")
 
 
 class ShownDisabled(Shown):
     """Where just-in-time access is switched off."""
 
-    scope: str
-    why: str
-    since_utc: datetime
+    scope: str = Field(description="The id of the subscription or resource group.")
+    why: str = Field(description="Why; may be empty.")
+    since_utc: datetime = Field(description="Since when, in UTC.")
 
 
 class DisabledList(Shown):
     """All of these."""
 
-    items: list[ShownDisabled]
+    items: list[ShownDisabled] = Field(description="One for each subscription or resource group.")
 
 
-ScopeQuery = Annotated[Text | None, Query(description="A subscription; left out: this installation's.")]
+ScopeQuery = Annotated[
+    Text | None, Query(description="A subscription, as its GUID or id. Left out: this installation's.")
+]
 
 
 @router.get("/plan", summary="The plan of a subscription")
@@ -118,7 +131,9 @@ async def put_plan(form: PlanForm, service: CurrentService, asker: CurrentAsker)
 
 @router.get("/plan/cost", summary="What it would cost")
 async def get_cost(
-    _service: CurrentService, _asker: CurrentAsker, machines: Annotated[int, Query(ge=0, le=MOST_COUNTED)]
+    _service: CurrentService,
+    _asker: CurrentAsker,
+    machines: Annotated[int, Query(ge=0, le=MOST_COUNTED, description="How many machines.")],
 ) -> Cost:
     """What the published price table says of so many machines, with its date, beside what jitgate costs: nothing."""
     return Cost(

@@ -39,7 +39,7 @@ async def list_policies(
     service: CurrentService,
     asker: CurrentAsker,
     subscription: Annotated[
-        Text | None, Query(description="Left out: that of the machines outside the clouds.")
+        Text | None, Query(description="A subscription's GUID. Left out: that of the machines outside the clouds.")
     ] = None,
     limit: Annotated[Limit, Query()] = 100,
     after: Annotated[After, Query()] = None,
@@ -82,7 +82,7 @@ async def put_policy(
     where = policy_id(path, service.settings)
     policy = await policy_forms.read(service, asker, where, form)
     if dry_run:
-        return policy_forms.show(policy, settled=False)
+        return policy_forms.show(await policies.preview_policy(service, asker, policy), settled=False)
     view = await policies.put_policy(service, asker, policy, force=force)
     if wait:
         view = await until(attrgetter("settled"), lambda: policies.get_policy(service, asker, where), wait)

@@ -12,6 +12,7 @@ from jitgate.service.principals import PrincipalView
 from jitgate.store.principals import Account
 from jitgate.web.api.forms import After, Form, Limit, Listing, Shown, Text
 from jitgate.web.api.refusals import REFUSALS
+from jitgate.web.api.values import CreatedTime, OfKind
 from jitgate.web.api.whoami import ShownAssignment
 from jitgate.web.api.words import NativeRoute
 from jitgate.web.dependencies import CurrentAsker, CurrentService
@@ -24,25 +25,33 @@ Who = Annotated[Text, Path(alias="principal", description="A name, in any case, 
 class PrincipalForm(Form):
     """Somebody to be added."""
 
-    name: Text = Field(examples=["alice@example.com"])
-    kind: Kind = Field(default=Kind.USER, description="`user` or `service`.")
+    name: Text = Field(
+        examples=["alice@example.com"],
+        description="What it is called when it signs in. No principal or group may have the name.",
+    )
+    kind: Kind = Field(
+        default=Kind.USER, description="`user` for a person, `service` for a program. Groups are made elsewhere."
+    )
 
 
 class ShownAccount(Shown):
     """A person, a program or a group."""
 
-    id: str
-    name: str
-    kind: Kind
-    created_time_utc: datetime
-    disabled_time_utc: datetime | None
+    id: str = Field(description="The principal's id.")
+    name: str = Field(description="The principal's name.")
+    kind: OfKind
+    created_time_utc: CreatedTime
+    disabled_time_utc: datetime | None = Field(description="Since when it is not let in, in UTC; null: it is.")
+    issuer: str | None = Field(
+        default=None, description="Of a claimed group: the identity provider that tells its members; else null."
+    )
 
 
 class ShownPrincipal(ShownAccount):
     """Somebody with their groups, and the roles that they hold while they are enabled."""
 
-    groups: list[str]
-    roles: list[ShownAssignment]
+    groups: list[str] = Field(description="The names of the groups that it is in.")
+    roles: list[ShownAssignment] = Field(description="The roles that it holds, its groups' included.")
 
 
 @router.get("", summary="List principals")
@@ -101,4 +110,5 @@ def _values(account: Account) -> dict[str, Any]:
         "kind": account.kind,
         "created_time_utc": account.created_at,
         "disabled_time_utc": account.disabled_at,
+        "issuer": account.issuer,
     }

@@ -10,16 +10,20 @@ from jitgate.web.api.forms import Shown
 class Problem(Shown):
     """Why: the failing field, and what would have been accepted."""
 
-    code: str
-    message: str
-    target: str | None = None
-    details: list["Problem"] = Field(default=[])
+    code: str = Field(
+        description="What kind of refusal it is, for programs. They are listed in the reference of errors."
+    )
+    message: str = Field(description="What was wrong, what is allowed and what to do, for people.")
+    target: str | None = Field(
+        default=None, description="The first failing field, as the caller wrote it. Left out: it is about no field."
+    )
+    details: list["Problem"] = Field(default=[], description="Each reason, with its field. Never nested deeper.")
 
 
 class ProblemBody(Shown):
     """What every error answers."""
 
-    error: Problem
+    error: Problem = Field(description="Why it was refused.")
 
 
 def _refusal(description: str) -> dict[str, Any]:

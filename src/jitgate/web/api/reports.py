@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from jitgate.core.audit_report import Could
 from jitgate.service import reports
@@ -15,6 +15,7 @@ from jitgate.service.reports import Held, Written
 from jitgate.web.api import tables
 from jitgate.web.api.forms import Shown, Text, utc
 from jitgate.web.api.refusals import REFUSALS
+from jitgate.web.api.values import PortNumber, RoleName, ScopePath, Via
 from jitgate.web.api.words import NativeRoute
 from jitgate.web.dependencies import CurrentAsker, CurrentService
 
@@ -33,54 +34,61 @@ class Format(StrEnum):
 class ShownCould(Shown):
     """One port that somebody could ask for. `via`: the group that the role came by."""
 
-    person: str
-    role: str
-    scope: str
-    via: str
-    machine: str
-    port: int
-    protocol: str
-    sources: list[str]
-    longest: str
-    policy: str
-    needs_approval: bool
+    person: str = Field(description="The name of who could ask.")
+    role: RoleName
+    scope: ScopePath
+    via: Via
+    machine: str = Field(description="The machine's id.")
+    port: PortNumber
+    protocol: str = Field(description="`TCP`, `UDP`, or `*` for both.")
+    sources: list[str] = Field(description="Where from: addresses and CIDR prefixes.")
+    longest: str = Field(description="For how long at most, for people.")
+    policy: str = Field(description="The id of the policy that allows it.")
+    needs_approval: bool = Field(description="Whether others would have to agree.")
 
 
 class ShownHeld(Shown):
     """A right that somebody holds, when they last used it and for what, and when they were last seen at all."""
 
-    person: str
-    disabled: bool
-    role: str
-    scope: str
-    via: str
-    last_used_utc: datetime | None
-    last_operation: str | None
-    last_seen_utc: datetime | None
+    person: str = Field(description="The name of who holds it.")
+    disabled: bool = Field(description="Whether they are not let in.")
+    role: RoleName
+    scope: ScopePath
+    via: Via
+    last_used_utc: datetime | None = Field(
+        description="When they last used it, in UTC; null: never, as far as is on record."
+    )
+    last_operation: str | None = Field(description="What for, as an action; null: they have not used it.")
+    last_seen_utc: datetime | None = Field(description="When they were last seen at all, in UTC; null: never.")
 
 
 class ShownChange(Shown):
     """What a write changed of one machine's ports."""
 
-    machine: str
-    before: list[str]
-    after: list[str]
+    machine: str = Field(description="The machine's id.")
+    before: list[str] = Field(description="Its protected ports before, a text each; empty: it was not in the policy.")
+    after: list[str] = Field(description="The same afterwards; empty: it is not in the policy any more.")
 
 
 class ShownWritten(Shown):
     """One write of a policy, or its removal."""
 
-    time_utc: datetime
-    caller: str
-    policy: str
-    removed: bool
-    changes: list[ShownChange]
+    time_utc: datetime = Field(description="When, in UTC.")
+    caller: str = Field(description="The name of who wrote it.")
+    policy: str = Field(description="The policy's id.")
+    removed: bool = Field(description="Whether the policy was removed.")
+    changes: list[ShownChange] = Field(description="What it changed, machine by machine.")
 
 
-FormatQuery = Annotated[Format, Query(alias="format")]
+FormatQuery = Annotated[Format, Query(alias="format", description="How it is written.")]
 
 
-@router.get("/who-could", summary="Who could open what", response_class=StreamingResponse)
+@router.get(
+    "/who-could",
+    summary="Who could open what",
+    response_class=StreamingResponse,
+    responses=tables.described(ShownCould),
+)
 async def who_could(
     service: CurrentService,
     asker: CurrentAsker,
@@ -92,7 +100,12 @@ async def who_could(
     return await _stream(form, "who-could", ShownCould, _shown(found, _show_could))
 
 
-@router.get("/access-review", summary="Who holds which right, and uses it", response_class=StreamingResponse)
+@router.get(
+    "/access-review",
+    summary="Who holds which right, and uses it",
+    response_class=StreamingResponse,
+    responses=tables.described(ShownHeld),
+)
 async def access_review(
     service: CurrentService, asker: CurrentAsker, form: FormatQuery = Format.JSONL
 ) -> StreamingResponse:
@@ -101,7 +114,12 @@ async def access_review(
     return await _stream(form, "access-review", ShownHeld, _shown(found, _show_held))
 
 
-@router.get("/policy-history", summary="How policies changed", response_class=StreamingResponse)
+@router.get(
+    "/policy-history",
+    summary="How policies changed",
+    response_class=StreamingResponse,
+    responses=tables.described(ShownWritten),
+)
 async def policy_history(
     service: CurrentService,
     asker: CurrentAsker,

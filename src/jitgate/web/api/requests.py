@@ -60,7 +60,10 @@ async def explain(form: AskForm, service: CurrentService, asker: CurrentAsker) -
 
 @router.get("/{request}", summary="One request")
 async def get_request(
-    request: Annotated[Text, Path()], service: CurrentService, asker: CurrentAsker, wait: Annotated[Wait, Query()] = 0
+    request: Annotated[Text, Path(description="A request's id, or its first characters: four at least.")],
+    service: CurrentService,
+    asker: CurrentAsker,
+    wait: Annotated[Wait, Query()] = 0,
 ) -> ShownRequest:
     """A request and its grants. With `wait`, once no firewall is still opening or shutting anything for it."""
     return await _when_settled(service, asker, request, wait)

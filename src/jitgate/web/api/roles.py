@@ -13,6 +13,7 @@ from jitgate.service import roles
 from jitgate.service.base import Service
 from jitgate.web.api.forms import Form, Listing, Shown, Text
 from jitgate.web.api.refusals import REFUSALS
+from jitgate.web.api.values import RoleName
 from jitgate.web.api.words import NativeRoute
 from jitgate.web.dependencies import CurrentAsker, CurrentService
 
@@ -20,31 +21,42 @@ router = APIRouter(prefix="/roles", tags=["roles"], route_class=NativeRoute, res
 
 Name = Annotated[Text, Path(alias="role", description="The role's name, in any case, or its id.")]
 ScopeQuery = Annotated[
-    Text | None, Query(alias="scope", description="Left out: the subscription of the machines outside the clouds.")
+    Text | None,
+    Query(alias="scope", description="A scope path. Left out: the subscription of the machines outside the clouds."),
 ]
 
 
 class RoleForm(Form):
     """What a custom role says. What is left out of it, it no longer says."""
 
-    actions: list[Text] = Field(examples=[["Microsoft.Security/*/read"]], max_length=MOST_PATTERNS)
-    not_actions: list[Text] = Field(default=[], max_length=MOST_PATTERNS)
-    assignable_scopes: list[Text] = Field(
-        examples=[["/subscriptions/11111111-2222-3333-4444-555555555555"]], max_length=MOST_SCOPES
+    actions: list[Text] = Field(
+        examples=[["Microsoft.Security/*/read"]],
+        max_length=MOST_PATTERNS,
+        description="Action patterns that it allows; `*` stands for any part.",
     )
-    description: Text = ""
+    not_actions: list[Text] = Field(
+        default=[],
+        max_length=MOST_PATTERNS,
+        description="Action patterns that are taken out of these again. Left out: none.",
+    )
+    assignable_scopes: list[Text] = Field(
+        examples=[["/subscriptions/11111111-2222-3333-4444-555555555555"]],
+        max_length=MOST_SCOPES,
+        description="The scope paths at and below which it can be given.",
+    )
+    description: Text = Field(default="", description="What it is for, for people. Left out: nothing is said.")
 
 
 class ShownRole(Shown):
     """A role."""
 
-    id: str
-    name: str
-    custom: bool
-    description: str
-    actions: list[str]
-    not_actions: list[str]
-    assignable_scopes: list[str]
+    id: str = Field(description="The role's id, a GUID.")
+    name: RoleName
+    custom: bool = Field(description="Whether it is of this installation's own; false: it is built in.")
+    description: str = Field(description="What it is for; may be empty.")
+    actions: list[str] = Field(description="Action patterns that it allows.")
+    not_actions: list[str] = Field(description="Action patterns that are taken out of these again.")
+    assignable_scopes: list[str] = Field(description="The scope paths at and below which it can be given.")
 
 
 @router.get("", summary="List roles")

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from jitgate.web.readiness import must_answer_now
+
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.003
@@ -16,13 +18,14 @@ _GROWTH = 1.25
 
 
 async def until(is_settled: Callable[[T], bool], read: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """The first reading that is settled, or the last one before the time is up. At least one is made."""
+    """The first reading that is settled, or the last one before the time is up, or the server ends. At least one is
+    made."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     pause = _FIRST_PAUSE
     while not is_settled(found := await read()):
         left = deadline - loop.time()
-        if left <= 0:
+        if left <= 0 or must_answer_now():
             break
         await asyncio.sleep(min(pause, left))
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)

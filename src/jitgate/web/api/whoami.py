@@ -9,6 +9,7 @@ from jitgate import __version__
 from jitgate.core import prefixes
 from jitgate.web.api.forms import Shown
 from jitgate.web.api.refusals import REFUSALS
+from jitgate.web.api.values import RoleName, ScopePath, Via
 from jitgate.web.api.words import NativeRoute
 from jitgate.web.dependencies import CurrentAsker, CurrentService
 
@@ -18,24 +19,24 @@ router = APIRouter(tags=["whoami"], route_class=NativeRoute, responses=REFUSALS)
 class ShownAssignment(Shown):
     """A role, and where it holds."""
 
-    role: str
-    scope: str
-    via: str = Field(description="The group that it was given to; empty: to the caller alone.")
+    role: RoleName
+    scope: ScopePath
+    via: Via
 
 
 class Whoami(Shown):
     """The caller, as this server sees it."""
 
-    id: str
-    name: str
+    id: str = Field(description="The caller's id.")
+    name: str = Field(description="The caller's name.")
     address: str | None = Field(
         examples=["203.0.113.7"], description="Where the call comes from, through trusted proxies only."
     )
-    roles: list[ShownAssignment]
-    subscription: str = Field(description="Where machines outside the clouds are filed.")
-    resource_group: str
-    version: str
-    time_utc: datetime
+    roles: list[ShownAssignment] = Field(description="The roles that the caller holds, groups included.")
+    subscription: str = Field(description="The GUID of the subscription that machines outside the clouds are filed in.")
+    resource_group: str = Field(description="The resource group that they are filed in.")
+    version: str = Field(description="The server's version.")
+    time_utc: datetime = Field(description="The server's time, in UTC.")
 
 
 @router.get("/whoami", summary="Who am I?")

@@ -4,6 +4,7 @@ its clients need around it to sign in and to find machines."""
 from fastapi import FastAPI
 
 from jitgate.web.arm import activity_log, authorization, inventory, pricings, routes, sign_in
+from jitgate.web.arm.schemas import OBJECTS
 
 
 def add_routes(app: FastAPI) -> None:
@@ -12,4 +13,4 @@ def add_routes(app: FastAPI) -> None:
         part.add_routes(app)
 
 
-__all__ = ["add_routes"]
+__all__ = ["OBJECTS", "add_routes"]

@@ -18,9 +18,10 @@ from jitgate.service import activity, subscriptions
 from jitgate.service.lending import tenant
 from jitgate.store.activity import Entry
 from jitgate.store.schema import EPOCH, MICROSECOND
-from jitgate.web.arm import activity_filter, description
+from jitgate.web.arm import activity_filter, around_schemas, description
 from jitgate.web.arm.paging import next_link, skip_token
 from jitgate.web.arm.routing import ArmRoute, add, query
+from jitgate.web.arm.schemas import ERROR, FLAT_ERROR
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.errors import error_response, flat_error, json_response
 
@@ -31,6 +32,11 @@ PAGE = 200
 
 _SELECT = "$select"
 _MOST_SELECTED = 50
+_SELECT_SAYS = "Names of fields, joined by commas, 50 at most. Left out: all."
+_FILTER_SAYS = (
+    "From when, and about what: `eventTimestamp ge '…'`, and further comparisons joined by `and`. "
+    "It must not be left out."
+)
 _EVENTS = UUID("9f6a7d0e-6c1f-4f0a-9d2c-3a51c7e1b8a4")
 _TICKS_TO_1970 = 621_355_968_000_000_000
 """Hundreds of nanoseconds from the year 1, which Azure counts from."""
@@ -63,8 +69,15 @@ class ActivityLogRoute(ArmRoute):
 
 def add_routes(app: FastAPI) -> None:
     """Add it to an application."""
-    extra = (activity_filter.NAME, _SELECT, "$skiptoken")
-    described = description.around(PATH, ActivityLogRoute.versions, extra)
+    query = {activity_filter.NAME: _FILTER_SAYS, _SELECT: _SELECT_SAYS, "$skiptoken": description.PAGE_BEGINS}
+    described = description.around(
+        PATH,
+        {200: around_schemas.EVENTS},
+        versions=ActivityLogRoute.versions,
+        query=query,
+        # The gate refuses before the route is known.
+        error={"anyOf": [FLAT_ERROR, ERROR]},
+    )
     add(app, "GET", PATH, list_events, "ActivityLogs_List", described, route=ActivityLogRoute)
 
 

@@ -18,10 +18,12 @@ from jitgate.service import assignments, roles
 from jitgate.service.assignments import AssignmentView
 from jitgate.web import body
 from jitgate.web.arm import description, filters
+from jitgate.web.arm.around_schemas import ASSIGNMENT, ASSIGNMENTS, PUT_ASSIGNMENT, PUT_ROLE, ROLE, ROLES
 from jitgate.web.arm.fields import Fields
 from jitgate.web.arm.paging import next_link, skip_token
 from jitgate.web.arm.render import render_time
 from jitgate.web.arm.routing import add, query
+from jitgate.web.arm.schemas import Schema
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.errors import json_response
 
@@ -33,6 +35,12 @@ _ROLES = f"{_PROVIDER}/roleDefinitions"
 _ASSIGNMENTS = f"{_PROVIDER}/roleAssignments"
 _GUID = "a GUID"
 _SUBSCRIPTION = re.compile(r"/subscriptions/[^/]+", re.IGNORECASE)
+_ROLES_QUERY = {"$filter": "`roleName eq '…'`, `type eq '…'`, `atScopeAndBelow()`, joined by `and`. Left out: all."}
+_ASSIGNMENTS_QUERY = {
+    "$filter": "`atScope()` leaves out what is below; `principalId eq '…'`, or with groups `assignedTo('…')`; "
+    "joined by `and`. Left out: all.",
+    "$skiptoken": description.PAGE_BEGINS,
+}
 _TYPES: Mapping[Kind, str] = {Kind.USER: "User", Kind.SERVICE: "ServicePrincipal"}
 
 
@@ -40,14 +48,14 @@ def add_routes(app: FastAPI) -> None:
     """Add the operations to an application."""
     for scope in ("", "/{scope:path}"):
         role, assignment = f"{scope}{_ROLES}/{{roleDefinitionId}}", f"{scope}{_ASSIGNMENTS}/{{roleAssignmentName}}"
-        _add(app, "GET", scope + _ROLES, list_roles)
-        _add(app, "GET", role, get_role)
-        _add(app, "PUT", role, put_role)
-        _add(app, "DELETE", role, delete_role)
-        _add(app, "GET", scope + _ASSIGNMENTS, list_assignments)
-        _add(app, "GET", assignment, get_assignment)
-        _add(app, "PUT", assignment, put_assignment)
-        _add(app, "DELETE", assignment, delete_assignment)
+        _add(app, "GET", scope + _ROLES, list_roles, {200: ROLES}, query=_ROLES_QUERY)
+        _add(app, "GET", role, get_role, {200: ROLE})
+        _add(app, "PUT", role, put_role, {201: ROLE}, body=PUT_ROLE)
+        _add(app, "DELETE", role, delete_role, {200: ROLE, 204: "There was none."})
+        _add(app, "GET", scope + _ASSIGNMENTS, list_assignments, {200: ASSIGNMENTS}, query=_ASSIGNMENTS_QUERY)
+        _add(app, "GET", assignment, get_assignment, {200: ASSIGNMENT})
+        _add(app, "PUT", assignment, put_assignment, {201: ASSIGNMENT}, body=PUT_ASSIGNMENT)
+        _add(app, "DELETE", assignment, delete_assignment, {200: ASSIGNMENT, 204: "It was not given here."})
 
 
 # --- role definitions --------------------------------------------------------------------------------
@@ -279,6 +287,14 @@ def _principal_id(uid: str) -> str:
         return uid
 
 
-def _add(app: FastAPI, method: str, path: str, endpoint: description.Endpoint) -> None:
+def _add(
+    app: FastAPI,
+    method: str,
+    path: str,
+    endpoint: description.Endpoint,
+    answers: Mapping[int, Schema | str],
+    **more: Any,
+) -> None:
     operation_id = f"{endpoint.__name__}_{'scoped' if 'scope' in path else 'everywhere'}"
-    add(app, method, path, endpoint, operation_id, description.around(path))
+    described = description.around(path, answers, **more)
+    add(app, method, path, endpoint, operation_id, described, status=next(iter(answers)))

@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any
 
 from fastapi import Request, Response
 
-from jitgate.core.policy import MOST_MACHINES, MOST_PORTS
+from jitgate.web.arm import schemas
 from jitgate.web.arm.routing import API_VERSIONS
+from jitgate.web.arm.schemas import Schema, text
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-Schema = dict[str, Any]
 
 
 def operation_id(endpoint: Endpoint, path: str) -> str:
@@ -23,145 +22,94 @@ def operation_id(endpoint: Endpoint, path: str) -> str:
 
 
 def of(endpoint: Endpoint, path: str) -> Schema:
-    """What an operation takes and gives."""
-    answers = _RESPONSES.get(endpoint.__name__, _response(200, _LIST))
-    described: Schema = {
-        "parameters": [_PARAMETERS[name] for name in _PARAMETERS if name == "api-version" or f"{{{name}}}" in path],
-        "responses": {**answers, "default": _body("Refused, and why.", _ERROR)},
-    }
-    if endpoint.__name__ in _BODIES:
-        described["requestBody"] = {"required": True, **_body("", _BODIES[endpoint.__name__])}
-    return described
+    """What an operation of the contract takes and gives."""
+    answers = _ANSWERS.get(endpoint.__name__, {200: schemas.POLICIES})
+    return around(path, answers, versions=API_VERSIONS, body=_BODIES.get(endpoint.__name__))
 
 
-def around(path: str, versions: Collection[str] = (), query: Collection[str] = (), body: bool = False) -> Schema:
-    """What an operation around the contract takes; its answers are Azure's, and described there."""
-    names = re.findall(r"{(\w+)}", path)
-    version: Schema = {"type": "string", "enum": list(versions)} if versions else {**_TEXT, "examples": ["2022-04-01"]}
-    optional = [{"name": name, "in": "query", "schema": _TEXT} for name in query]
+def around(
+    path: str,
+    answers: Mapping[int, Schema | str],
+    *,
+    versions: Collection[str] = (),
+    query: Mapping[str, str] | None = None,
+    body: Schema | None = None,
+    error: Schema = schemas.ERROR,
+) -> Schema:
+    """What an operation takes and gives.
+
+    `answers`   by status what is answered: a schema, or words where nothing is in the body
+    `versions`  those that are spoken; none: any that is a date
+    `query`     what else may be in the query, and what it means
+    """
+    said = _CONTRACT if versions else _ANY_VERSION
+    version = text(said, enum=list(versions)) if versions else text(said, examples=["2022-04-01"])
     described: Schema = {
         "parameters": [
-            *(_PARAMETERS.get(name) or _parameter(name, "path", _TEXT) for name in names),
-            _parameter("api-version", "query", version),
-            *optional,
+            *(parameter(name, "path", _IN_PATHS[name]) for name in re.findall(r"{(\w+)(?::path)?}", path)),
+            parameter("api-version", "query", version),
+            *(parameter(name, "query", text(says), required=False) for name, says in (query or {}).items()),
         ],
-        "responses": {"200": {"description": "As asked."}, "default": _body("Refused, and why.", {"type": "object"})},
+        "responses": {
+            **{str(status): answer(given) for status, given in answers.items()},
+            "default": answer(error, "Refused, and why."),
+        },
     }
-    if body:
-        described["requestBody"] = {"required": True, **_body("", {"type": "object"})}
+    if body is not None:
+        described["requestBody"] = {"required": True, **_json(body)}
     return described
 
 
-def _object(required: str, **properties: Schema) -> Schema:
-    return {"type": "object", "required": required.split(), "properties": properties}
+def parameter(name: str, where: str, schema: Schema, *, required: bool = True) -> Schema:
+    """A parameter; what it is stands in its schema."""
+    kind = {key: value for key, value in schema.items() if key != "description"}
+    return {"name": name, "in": where, "required": required, "description": schema["description"], "schema": kind}
 
 
-def _list(items: Schema, most: int | None = None) -> Schema:
-    return {"type": "array", "items": items, **({} if most is None else {"maxItems": most})}
+def answer(schema: Schema | str, says: str = "As asked.") -> Schema:
+    """What an operation answers."""
+    return {"description": schema} if isinstance(schema, str) else {"description": says, **_json(schema)}
 
 
-def _body(text: str, schema: Schema) -> Schema:
-    content = {"content": {"application/json": {"schema": schema}}}
-    return {"description": text, **content} if text else content
+def _json(schema: Schema) -> Schema:
+    return {"content": {"application/json": {"schema": schema}}}
 
 
-def _response(status: int, schema: Schema) -> Schema:
-    return {str(status): _body("As asked.", schema)}
+PAGE_BEGINS = "Where the page begins, as the `nextLink` of the page before has it. Left out: the first page."
 
+_CONTRACT = "The version of Azure's contract. All of these mean the same here."
+_ANY_VERSION = "A version of Azure's API: any date. What is answered does not depend on it."
 
-_TEXT: Schema = {"type": "string"}
-_TIME: Schema = {"type": "string", "format": "date-time"}
-_NUMBER: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
-_SOURCES: Mapping[str, Schema] = {
-    "allowedSourceAddressPrefix": {**_TEXT, "description": "An address, a CIDR prefix, or *."},
-    "allowedSourceAddressPrefixes": {**_list(_TEXT), "description": "Instead of allowedSourceAddressPrefix."},
-}
-_PORT_RULE = _object(
-    "number protocol maxRequestAccessDuration",
-    number=_NUMBER,
-    protocol={"type": "string", "enum": ["TCP", "UDP", "*"]},
-    maxRequestAccessDuration={**_TEXT, "description": "ISO 8601, PT5M to P1D.", "examples": ["PT3H"]},
-    **_SOURCES,
-)
-_INITIATE_PORT = _object(
-    "number",
-    number=_NUMBER,
-    endTimeUtc={**_TIME, "description": "This or duration."},
-    duration={**_TEXT, "description": "ISO 8601. This or endTimeUtc.", "examples": ["PT1H"]},
-    **_SOURCES,
-)
-_REQUEST_PORT = _object(
-    "number endTimeUtc status statusReason",
-    number=_NUMBER,
-    endTimeUtc=_TIME,
-    status={"type": "string", "enum": ["Initiating", "Initiated", "Revoked"]},
-    statusReason={"type": "string", "enum": ["UserRequested", "Expired", "NewerRequestInitiated"]},
-    mappedPort={"type": "integer"},
-    **_SOURCES,
-)
-
-
-def _machines(port: Schema, **more: Schema) -> Schema:
-    return _list(_object("id ports", id=_TEXT, ports=_list(port, MOST_PORTS), **more), MOST_MACHINES)
-
-
-_INITIATE = _object("virtualMachines", virtualMachines=_machines(_INITIATE_PORT), justification=_TEXT)
-_REQUEST = _object(
-    "virtualMachines startTimeUtc requestor",
-    virtualMachines=_machines(_REQUEST_PORT),
-    startTimeUtc=_TIME,
-    requestor=_TEXT,
-    justification=_TEXT,
-)
-_PUT = _object(
-    "properties",
-    kind=_TEXT,
-    properties=_object("virtualMachines", virtualMachines=_machines(_PORT_RULE, publicIpAddress=_TEXT)),
-)
-_POLICY = _object(
-    "id name type location kind properties",
-    id=_TEXT,
-    name=_TEXT,
-    type=_TEXT,
-    location=_TEXT,
-    kind=_TEXT,
-    properties=_object(
-        "virtualMachines requests provisioningState",
-        virtualMachines=_machines(_PORT_RULE, publicIpAddress=_TEXT),
-        requests=_list(_REQUEST),
-        provisioningState={"type": "string", "enum": ["Updating", "Succeeded"]},
-        appendMode={"type": "boolean"},
+_IN_PATHS = {
+    "subscriptionId": text("A subscription's GUID.", format="uuid"),
+    "resourceGroupName": text(
+        "A resource group: letters, digits, and `-`, `.`, `_`, `(`, `)`; compared without case.",
+        minLength=1,
+        maxLength=90,
     ),
-)
-_LIST = _object("value", value=_list(_POLICY), nextLink=_TEXT)
-_DETAIL = _object("code message", code=_TEXT, message=_TEXT, target=_TEXT)
-_ERROR = _object(
-    "error", error=_object("code message details", code=_TEXT, message=_TEXT, target=_TEXT, details=_list(_DETAIL))
-)
-
+    "ascLocation": text(
+        "The location that a policy is filed in: usually the machines' region, or `global` outside the clouds. "
+        "Compared without case and spaces."
+    ),
+    "jitNetworkAccessPolicyName": text(
+        "A policy's name, of its own in its resource group and location. Azure's portal has one called `default`."
+    ),
+    "vmName": text("A machine's name."),
+    "pricingName": text("A plan's name. Here there is `VirtualMachines` only."),
+    "scope": text("A scope path without its first slash: the id of a subscription, resource group or machine."),
+    "roleDefinitionId": text("A role's id, a GUID. Who makes a role chooses it."),
+    "roleAssignmentName": text("An assignment's id, a GUID. Who makes an assignment chooses it."),
+}
 _NAMES = {
     "get_policy": "Get",
     "put_policy": "CreateOrUpdate",
     "delete_policy": "Delete",
     "initiate": "Initiate",
 }
-_BODIES = {"put_policy": _PUT, "initiate": _INITIATE}
-_RESPONSES = {
-    "get_policy": _response(200, _POLICY),
-    "put_policy": _response(200, _POLICY),
-    "delete_policy": {"200": {"description": "It is removed."}, "204": {"description": "There was none."}},
-    "initiate": _response(202, _REQUEST),
-}
-
-
-def _parameter(name: str, where: str, schema: Schema) -> Schema:
-    return {"name": name, "in": where, "required": True, "schema": schema}
-
-
-_PARAMETERS = {
-    "subscriptionId": _parameter("subscriptionId", "path", {"type": "string", "format": "uuid"}),
-    "resourceGroupName": _parameter("resourceGroupName", "path", {"type": "string", "minLength": 1, "maxLength": 90}),
-    "ascLocation": _parameter("ascLocation", "path", _TEXT),
-    "jitNetworkAccessPolicyName": _parameter("jitNetworkAccessPolicyName", "path", _TEXT),
-    "api-version": _parameter("api-version", "query", {"type": "string", "enum": list(API_VERSIONS)}),
+_BODIES = {"put_policy": schemas.PUT_POLICY, "initiate": schemas.INITIATE}
+_ANSWERS: Mapping[str, Mapping[int, Schema | str]] = {
+    "get_policy": {200: schemas.POLICY},
+    "put_policy": {200: schemas.POLICY},
+    "delete_policy": {200: "It is removed.", 204: "There was none."},
+    "initiate": {202: schemas.REQUEST},
 }

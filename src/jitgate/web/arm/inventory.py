@@ -10,9 +10,10 @@ from jitgate.core.resource_id import check_name, check_resource_group, check_sub
 from jitgate.service import inventory
 from jitgate.service.inventory import Group
 from jitgate.service.lending import tenant
-from jitgate.web.arm import description
+from jitgate.web.arm import around_schemas, description
 from jitgate.web.arm.paging import next_link, skip_token
 from jitgate.web.arm.routing import add, query
+from jitgate.web.arm.schemas import Schema
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.errors import json_response
 
@@ -30,7 +31,9 @@ _LOCATION_TYPE = "Region"
 def add_routes(app: FastAPI) -> None:
     """Add what is read around the contract to an application."""
     for path, endpoint in ROUTES.items():
-        add(app, "GET", path, endpoint, f"{endpoint.__name__}_{len(path)}", description.around(path))
+        query = {"$expand": _EXPAND} if endpoint is get_machine else {}
+        described = description.around(path, {200: _ANSWERS[endpoint]}, query=query)
+        add(app, "GET", path, endpoint, f"{endpoint.__name__}_{len(path)}", described)
 
 
 async def list_tenants(request: Request) -> Response:
@@ -115,6 +118,18 @@ ROUTES = {
     GROUP + MACHINES: list_machines,
     GROUP + MACHINES + "/{vmName}": get_machine,
 }
+_ANSWERS: Mapping[description.Endpoint, Schema] = {
+    list_tenants: around_schemas.TENANTS,
+    list_subscriptions: around_schemas.SUBSCRIPTIONS,
+    get_subscription: around_schemas.SUBSCRIPTION,
+    list_locations: around_schemas.LOCATIONS,
+    list_security_locations: around_schemas.SECURITY_LOCATIONS,
+    list_groups: around_schemas.GROUPS,
+    get_group: around_schemas.GROUP,
+    list_machines: around_schemas.MACHINES,
+    get_machine: around_schemas.MACHINE,
+}
+_EXPAND = "`instanceView`: answer that too. Left out: it is left out."
 
 
 def _subscription_of(request: Request) -> str:

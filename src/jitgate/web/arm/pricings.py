@@ -1,6 +1,6 @@
 """``Microsoft.Security/pricings``: the plan of a subscription, or of one machine, as Azure's clients know it."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request, Response
@@ -12,10 +12,11 @@ from jitgate.core.resource_id import check_name, check_resource_group, check_sub
 from jitgate.service import plans
 from jitgate.service.plans import PlanView
 from jitgate.web import body
-from jitgate.web.arm import description
+from jitgate.web.arm import around_schemas, description
 from jitgate.web.arm.fields import Fields, shown
 from jitgate.web.arm.inventory import GROUP, MACHINES, SUBSCRIPTION
 from jitgate.web.arm.routing import ArmRoute, add, query
+from jitgate.web.arm.schemas import Schema
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.errors import json_response
 
@@ -26,6 +27,7 @@ ONE = LIST + "/{pricingName}"
 MACHINE = GROUP + MACHINES + "/{vmName}"
 _TYPE = "Microsoft.Security/pricings"
 _MOST_EXTENSIONS = 50
+_FILTER = "Asks for some plans. What does not name `VirtualMachines` finds none. Left out: all there are."
 
 
 class PricingRoute(ArmRoute):
@@ -36,11 +38,12 @@ class PricingRoute(ArmRoute):
 
 def add_routes(app: FastAPI) -> None:
     """Add them to an application."""
+    one = {200: around_schemas.PRICING}
     for scope in (SUBSCRIPTION, MACHINE):
-        _add(app, "GET", scope + LIST, list_pricings)
-        _add(app, "GET", scope + ONE, get_pricing)
-        _add(app, "PUT", scope + ONE, put_pricing)
-    _add(app, "DELETE", MACHINE + ONE, delete_pricing)
+        _add(app, "GET", scope + LIST, list_pricings, {200: around_schemas.PRICINGS}, query={"$filter": _FILTER})
+        _add(app, "GET", scope + ONE, get_pricing, one)
+        _add(app, "PUT", scope + ONE, put_pricing, one, body=around_schemas.PUT_PRICING)
+    _add(app, "DELETE", MACHINE + ONE, delete_pricing, {200: "It is removed.", 204: "There was none."})
 
 
 async def list_pricings(request: Request) -> Response:
@@ -145,9 +148,16 @@ def _check_pricing(request: Request) -> None:
     """Raises NotFound for a plan of something else than servers."""
     name = request.path_params["pricingName"]
     if key(name) != key(NAME):
-        raise NotFound(f"There is no plan {name[:60]!r} here; there is {NAME}.", code="ResourceNotFound")
+        raise NotFound(f"There is no plan {name[:60]!r} here. Ask for {NAME}.", code="ResourceNotFound")
 
 
-def _add(app: FastAPI, method: str, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
-    described = description.around(path, PricingRoute.versions, ("$filter",), method == "PUT")
+def _add(
+    app: FastAPI,
+    method: str,
+    path: str,
+    endpoint: description.Endpoint,
+    answers: Mapping[int, Schema | str],
+    **more: Any,
+) -> None:
+    described = description.around(path, answers, versions=PricingRoute.versions, **more)
     add(app, method, path, endpoint, f"{endpoint.__name__}_{len(path)}", described, route=PricingRoute)

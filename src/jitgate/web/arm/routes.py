@@ -71,7 +71,8 @@ async def put_policy(request: Request) -> Response:
     service = service_of(request)
     wanted = body.parse(await request.body(), fold_names=True)
     policy = parse_policy(wanted, _policy_id(request), service.settings.longest_access)
-    return json_response(render_policy(await policies.put_policy(service, asker_of(request), policy)))
+    kept = await policies.put_policy(service, asker_of(request), policy, keep_selections=True)
+    return json_response(render_policy(kept))
 
 
 async def delete_policy(request: Request) -> Response:

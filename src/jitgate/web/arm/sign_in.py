@@ -9,11 +9,14 @@ from jitgate.core.errors import Invalid, TooMany
 from jitgate.service import lending
 from jitgate.service.lending import WrongClient, tenant
 from jitgate.service.recognition import Caller
+from jitgate.web.arm import around_schemas, description
+from jitgate.web.arm.around_schemas import CONFIGURATION, KEYS, OAUTH_ERROR, TOKEN, TOKEN_FORM
 from jitgate.web.arm.routing import AzureRoute
+from jitgate.web.arm.schemas import Schema, text
 from jitgate.web.body import StrictRoute
 from jitgate.web.dependencies import service_of
 from jitgate.web.errors import json_response
-from jitgate.web.form import read_form
+from jitgate.web.form import FORM, read_form
 from jitgate.web.oauth import refusal
 from jitgate.web.sites import host_of
 
@@ -22,22 +25,25 @@ Json = Mapping[str, Any]
 GRANT = "client_credentials"
 LONGEST_CLIENT = 260
 _COMMON = frozenset({"common", "organizations"})
+_TENANT = "The tenant's id, or `common` or `organizations`, as clients have it. There is one tenant here."
 
 
 def add_routes(app: FastAPI) -> None:
     """Add the doors for Azure's clients to an application."""
+    path = "/metadata/endpoints"
     app.router.add_api_route(
-        "/metadata/endpoints",
+        path,
         metadata,
         methods=["GET"],
         route_class_override=AzureRoute,
         response_class=Response,
         tags=["Azure sign-in"],
+        openapi_extra=description.around(path, {200: around_schemas.METADATA}),
     )
-    for method, path, endpoint in (
-        ("GET", "/{tenant}/v2.0/.well-known/openid-configuration", configuration),
-        ("GET", "/{tenant}/discovery/v2.0/keys", keys),
-        ("POST", "/{tenant}/oauth2/v2.0/token", token),
+    for method, path, endpoint, described in (
+        ("GET", "/{tenant}/v2.0/.well-known/openid-configuration", configuration, _described(CONFIGURATION)),
+        ("GET", "/{tenant}/discovery/v2.0/keys", keys, _described(KEYS)),
+        ("POST", "/{tenant}/oauth2/v2.0/token", token, _described(TOKEN, TOKEN_FORM)),
     ):
         app.router.add_api_route(
             path,
@@ -46,6 +52,7 @@ def add_routes(app: FastAPI) -> None:
             route_class_override=StrictRoute,
             response_class=Response,
             tags=["Azure sign-in"],
+            openapi_extra=described,
         )
 
 
@@ -102,7 +109,8 @@ async def configuration(request: Request) -> Response:
 
 async def keys(request: Request) -> Response:
     """The public key by which jitgate's own tokens can be known."""
-    return json_response(service_of(request).bearers.signer.public())
+    service = service_of(request)
+    return json_response(service.bearers.signer.public(service.clock.wall()))
 
 
 async def token(request: Request) -> Response:
@@ -125,6 +133,18 @@ async def token(request: Request) -> Response:
         return refusal("temporarily_unavailable", error.message, 429, {"Retry-After": str(error.wait)})
     answer = {"token_type": "Bearer", "expires_in": lent.seconds, "ext_expires_in": lent.seconds}
     return json_response({**answer, "access_token": lent.token})
+
+
+def _described(answer: Schema, form: Schema | None = None) -> Schema:
+    """What a door takes and gives, for the OpenAPI description."""
+    described: Schema = {
+        "parameters": [description.parameter("tenant", "path", text(_TENANT))],
+        "responses": {"200": description.answer(answer)},
+    }
+    if form is not None:
+        described["requestBody"] = {"required": True, "content": {FORM: {"schema": form}}}
+        described["responses"]["default"] = description.answer(OAUTH_ERROR, "Refused, and why.")
+    return described
 
 
 def _here(request: Request) -> str:

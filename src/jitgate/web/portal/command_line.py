@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from jitgate.core import duration
@@ -15,26 +15,14 @@ from jitgate.web.errors import json_response
 from jitgate.web.form import read_form
 from jitgate.web.oauth import refusal
 from jitgate.web.portal.pages import page
+from jitgate.web.portal.routing import Route
 from jitgate.web.portal.sign_in import caller_of
-from jitgate.web.sites import check_own_page, host_of
+from jitgate.web.sites import host_of
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 CODE_GRANT = "authorization_code"
 _FIELDS = ("redirect_uri", "state", "code_challenge")
 _MOST_STATE = 200
-
-
-def add_routes(app: FastAPI) -> None:
-    """Add pages and doors to an application."""
-    for method, path, endpoint in (
-        ("GET", "/device", show_device),
-        ("POST", "/device", answer_device),
-        ("GET", "/authorize", show_authorize),
-        ("POST", "/authorize", answer_authorize),
-        ("POST", "/login/device", begin_device),
-        ("POST", "/login/token", token),
-    ):
-        app.add_api_route(path, endpoint, methods=[method], include_in_schema=False, response_class=Response)
 
 
 async def show_device(request: Request) -> Response:
@@ -44,7 +32,6 @@ async def show_device(request: Request) -> Response:
 
 async def answer_device(request: Request) -> Response:
     """The person's answer."""
-    check_own_page(request.scope)
     form = await read_form(request)
     allow = form.get("answer") == "allow"
     try:
@@ -52,13 +39,14 @@ async def answer_device(request: Request) -> Response:
     except (NotFound, TooMany, Forbidden) as error:
         return _device(request, "", error.message)
     said = "It goes on by itself. You can close this page." if allow else "Nobody was signed in."
-    return page("said.html", title="Allowed" if allow else "Denied", text=said)
+    return page(request, "said.html", title="Allowed" if allow else "Denied", text=said)
 
 
 async def show_authorize(request: Request) -> Response:
     """Where a person agrees that the command line on the same machine acts as them."""
     fields = _asked(request.query_params)
     return page(
+        request,
         "authorize.html",
         name=asker_of(request).principal.name,
         hours=_hours(request),
@@ -69,7 +57,6 @@ async def show_authorize(request: Request) -> Response:
 
 async def answer_authorize(request: Request) -> Response:
     """The person's answer, taken to the command line."""
-    check_own_page(request.scope)
     form = await read_form(request)
     fields = _asked(form)
     answer = {"state": fields["state"]}
@@ -130,7 +117,8 @@ async def _redeem(request: Request, form: Mapping[str, str]) -> LoggedIn:
 
 def _device(request: Request, code: str, problem: str = "") -> Response:
     name = asker_of(request).principal.name
-    return page("device.html", 400 if problem else 200, name=name, hours=_hours(request), code=code, problem=problem)
+    status = 400 if problem else 200
+    return page(request, "device.html", status, name=name, hours=_hours(request), code=code, problem=problem)
 
 
 def _asked(given: Mapping[str, str]) -> Mapping[str, str]:
@@ -149,3 +137,13 @@ def _origin(redirect: str) -> str:
 
 def _hours(request: Request) -> str:
     return duration.describe(service_of(request).settings.sign_in.command_line)
+
+
+ROUTES = (
+    Route("GET", "/device", show_device),
+    Route("POST", "/device", answer_device),
+    Route("GET", "/authorize", show_authorize),
+    Route("POST", "/authorize", answer_authorize),
+    Route("POST", "/login/device", begin_device, is_page=False),
+    Route("POST", "/login/token", token, is_page=False),
+)

@@ -1,15 +1,8 @@
-"""The session that pages are asked with: a cookie for this host, over TLS, out of reach for scripts.
-
-::
-
-    @page
-    async def machines(request: Request) -> Response:
-        asker = asker_of(request)   # the gate has read the cookie already
-"""
+"""The session that pages are asked with: a cookie for this host, over TLS, out of reach for scripts."""
 
 import re
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
@@ -38,10 +31,23 @@ async def identify_session(service: Service, scope: Scope, caller: Caller) -> As
 
 
 def to_sign_in(scope: Scope) -> Response:
-    """To the sign-in page, and from there back to where somebody wanted to go."""
-    query = scope.get("query_string", b"").decode("latin-1")
-    wanted = scope["path"] + (f"?{query}" if query else "") if scope["method"] == "GET" else "/"
-    return RedirectResponse(f"/sign-in?next={quote(own_path(wanted), safe='')}", 303)
+    """To the sign-in page, and from there back to where somebody wanted to go. A script is told to lead there."""
+    headers = dict(scope["headers"])
+    if headers.get(b"accept") == b"text/event-stream":
+        return Response(status_code=401)
+    if b"hx-request" in headers:
+        shown = urlsplit(headers.get(b"hx-current-url", b"").decode("latin-1"))
+        return Response(status_code=401, headers={"HX-Redirect": _sign_in_for(_path(shown.path or "/", shown.query))})
+    wanted = _path(scope["path"], scope.get("query_string", b"").decode("latin-1"))
+    return RedirectResponse(_sign_in_for(wanted if scope["method"] == "GET" else "/"), 303)
+
+
+def _path(path: str, query: str) -> str:
+    return f"{path}?{query}" if query else path
+
+
+def _sign_in_for(wanted: str) -> str:
+    return f"/sign-in?next={quote(own_path(wanted), safe='')}"
 
 
 def own_path(text: str) -> str:

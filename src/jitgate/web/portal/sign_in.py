@@ -1,9 +1,8 @@
-"""The sign-in page and its ways: a link, or an OpenID Connect provider; the page that says who one is; sign-out."""
+"""The sign-in page and its ways: a link, or an OpenID Connect provider; and sign-out."""
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from jitgate.core import prefixes
 from jitgate.core.errors import NotFound
 from jitgate.identity import people
 from jitgate.identity.credentials import NotKnown
@@ -17,30 +16,11 @@ from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.form import read_form
 from jitgate.web.portal import session
 from jitgate.web.portal.pages import page
+from jitgate.web.portal.routing import Route
 from jitgate.web.portal.session import COOKIE, WAY_COOKIE, cookie, own_path
-from jitgate.web.sites import check_own_page, host_of
+from jitgate.web.sites import host_of
 
 _AWAY = "The sign-in with {} did not come to its end. Try again."
-
-
-def add_routes(app: FastAPI) -> None:
-    """Add the pages to an application."""
-    for method, path, endpoint in (
-        ("GET", "/", home),
-        ("GET", "/sign-in", sign_in),
-        ("POST", "/sign-in/link", use_link),
-        ("GET", "/sign-in/with/{provider}", go_to_provider),
-        ("GET", "/sign-in/callback", come_back),
-        ("POST", "/sign-out", sign_out),
-    ):
-        app.add_api_route(path, endpoint, methods=[method], include_in_schema=False, response_class=Response)
-
-
-async def home(request: Request) -> Response:
-    """Who one is."""
-    asker = asker_of(request)
-    address = None if asker.address is None else prefixes.text(asker.address)
-    return page("home.html", name=asker.principal.name, address=address, roles=asker.principal.assignments)
 
 
 async def sign_in(request: Request) -> Response:
@@ -50,7 +30,6 @@ async def sign_in(request: Request) -> Response:
 
 async def use_link(request: Request) -> Response:
     """A session for a sign-in link's secret."""
-    check_own_page(request.scope)
     form = await read_form(request)
     next_path = own_path(form.get("next", "/"))
     try:
@@ -91,7 +70,6 @@ async def come_back(request: Request) -> Response:
 
 async def sign_out(request: Request) -> Response:
     """End the session, here and in the database."""
-    check_own_page(request.scope)
     await sessions.sign_out(service_of(request), asker_of(request))
     answer = RedirectResponse("/sign-in", 303)
     session.drop_cookie(answer, COOKIE)
@@ -106,7 +84,7 @@ def caller_of(request: Request) -> Caller:
 
 def _show(request: Request, next_path: str, problem: str = "", status: int = 200) -> Response:
     names = [provider.issuer.name for provider in service_of(request).bearers.issuers.for_people]
-    return page("sign_in.html", status, providers=names, next=next_path, problem=problem)
+    return page(request, "sign_in.html", status, providers=names, next=next_path, problem=problem)
 
 
 def _signed_in(began: Session, next_path: str) -> Response:
@@ -123,4 +101,13 @@ def _named(service: Service, name: str) -> Provider:
     for provider in service.bearers.issuers.for_people:
         if provider.issuer.name == name:
             return provider
-    raise NotFound("There is no such way to sign in. The sign-in page lists those that there are.")
+    raise NotFound("There is no such way to sign in. Choose one on the sign-in page.")
+
+
+ROUTES = (
+    Route("GET", "/sign-in", sign_in),
+    Route("POST", "/sign-in/link", use_link),
+    Route("GET", "/sign-in/with/{provider}", go_to_provider),
+    Route("GET", "/sign-in/callback", come_back),
+    Route("POST", "/sign-out", sign_out),
+)

@@ -1,0 +1,1 @@
+"""AWS for tests and the demo: moto, held to what Amazon itself is strict about."""
