@@ -116,6 +116,24 @@ def test_each_port_can_have_a_source_and_a_time_of_its_own_and_the_others_have_t
     assert _asked_ports(stage, page) == wanted
 
 
+def test_a_link_says_from_where_and_for_how_long_for_a_port_of_its_own(stage: Stage) -> None:
+    _two_ports(stage)
+    own = "port=3389,for=15m,from=198.51.100.0/24,from=2001:db8::/48"
+    page = stage.open(f"/request?machine=web-1&port=22&{own}&for=90m", "owner")
+    page.get_by_text("22 from 127.0.0.1 for 1 hour 30 minutes").wait_for()
+    page.get_by_text("3389 from 198.51.100.0/24, 2001:db8::/48 for 15 minutes").wait_for()
+    page.get_by_role("button", name="Open ports").click()
+    wanted = {22: (["127.0.0.1"], "PT1H30M"), 3389: (["198.51.100.0/24", "2001:db8::/48"], "PT15M")}
+    assert _asked_ports(stage, page) == wanted
+
+
+def test_a_link_that_names_no_port_of_the_machine_switches_none_on(stage: Stage) -> None:
+    for port in ("ssh", "4000", "22x,for=1h", "9" * 5000):
+        shown = stage.context("owner").request.get("/request", params={"machine": "web-1", "port": port})
+        assert shown.ok, port
+        assert "No port is switched on." in shown.text(), port
+
+
 def test_without_scripts_a_port_has_its_own_source_and_time_too(stage: Stage) -> None:
     _two_ports(stage)
     page = stage.open("/request?machine=web-1&port=22&port=3389", "owner", java_script_enabled=False)
@@ -147,8 +165,23 @@ def test_the_whole_way_from_asking_to_being_done_takes_no_mouse(stage: Stage) ->
     press(page, page.get_by_label("Why"), "f", "i", "x")
     press(page, page.get_by_role("button", name="Open ports"), "Enter")
     page.get_by_text("ssh 10.9.9.9").wait_for()
+    until = page.locator("progress[data-until]").get_attribute("data-until")
+    press(page, page.locator("summary").get_by_text("Extend"), "Enter")
+    press(page, page.get_by_label("Keep it open for"), "End")
+    press(page, page.get_by_role("button", name="Extend", exact=True), "Enter")
+    page.locator(f"progress[data-until]:not([data-until='{until}'])").wait_for()
     press(page, page.get_by_role("button", name="I'm done"), "Enter")
     page.get_by_text("done early").wait_for()
+
+
+def test_approving_takes_no_mouse(stage: Stage) -> None:
+    page = stage.open("/approvals", as_="approver")
+    press(page, page.get_by_role("link", name="web-2"), "Enter")
+    press(page, page.get_by_label("For how long"), "ArrowDown")
+    press(page, page.get_by_label("Note", exact=True), "o", "k")
+    press(page, page.get_by_role("button", name="Approve"), "Enter")
+    page.get_by_role("heading", name="It is decided").wait_for()
+    page.get_by_text("“ok”").wait_for()
 
 
 def press(page: Page, target: Locator, *keys: str) -> None:

@@ -1,7 +1,8 @@
 """What somebody wants, as a form or a link says it, and the ask that becomes of it.
 
 A link: ``/request?machine=web-1&port=22&for=2h&from=203.0.113.7&why=INC-7``; each of `machine`, `port` and `from` may
-stand several times. A form says from where and for how long for all ports at once, and for each that has its own.
+stand several times. In a link as in a form, from where and for how long holds for all ports at once, but for those that
+have their own: ``port=3389,for=30m,from=mine``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,16 +96,16 @@ def machines_of(query: QueryParams) -> list[str]:
 
 def of_link(query: QueryParams, offers: Sequence[Offer], asker: Asker) -> Wish:
     """What a link asks for; what it leaves open is one's own address, and the first port of each machine."""
-    named = {text for text in query.getlist("port") if text.isdigit()}
-    ports = [key for key, _, port in ports_of(offers) if str(port.number) in named]
-    ports = ports or [key_of(at, offer.ports[0]) for at, offer in enumerate(offers) if offer.ports and not named]
-    ranges = ", ".join(text for text in query.getlist("from") if text != "mine")
-    extent = Extent(
-        length=_length_of(query.get("for", ""), offers),
-        mine=not ranges and asker.address is not None,
-        ranges=ranges[:_LONGEST_TEXT],
+    named = dict(_named(text) for text in query.getlist("port"))
+    ports = {key: named[port.number] for key, _, port in ports_of(offers) if port.number in named}
+    ports = ports or {key_of(at, offer.ports[0]): {} for at, offer in enumerate(offers) if offer.ports and not named}
+    every = {"for": query.getlist("for"), "from": query.getlist("from")}
+    return Wish(
+        ports=frozenset(ports),
+        extent=_linked(every, offers, asker),
+        own={key: _linked(every | own, offers, asker) for key, own in ports.items() if own},
+        why=query.get("why", "")[:_LONGEST_TEXT],
     )
-    return Wish(frozenset(ports), extent, why=query.get("why", "")[:_LONGEST_TEXT])
 
 
 def of_form(form: Mapping[str, str], offers: Sequence[Offer]) -> Wish:
@@ -153,6 +154,25 @@ def again(view: GrantView) -> dict[str, str | int]:
     length = view.grant.duration.length if view.grant.duration else FIRST_LENGTH
     asked: dict[str, str | int] = {"machine": view.machine_id, "port": view.grant.port, "for": duration.iso(length)}
     return {**asked, **({"why": view.justification} if view.justification else {})}
+
+
+def _named(text: str) -> tuple[int, dict[str, list[str]]]:
+    """A port as a link names it, and what it has of its own: ``3389,for=30m,from=mine``. 0 if it is none."""
+    number, *options = text[:_LONGEST_TEXT].split(",")
+    own: dict[str, list[str]] = {}
+    for name, _, value in (option.partition("=") for option in options):
+        own.setdefault(name, []).append(value)
+    return (int(number) if number.isascii() and number.isdigit() and len(number) <= 5 else 0), own
+
+
+def _linked(said: Mapping[str, Sequence[str]], offers: Sequence[Offer], asker: Asker) -> Extent:
+    """What a link says `for` how long, and `from` where."""
+    ranges = ", ".join(text for text in said["from"] if text != "mine")
+    return Extent(
+        length=_length_of((said["for"] or [""])[0], offers),
+        mine=not ranges and asker.address is not None,
+        ranges=ranges[:_LONGEST_TEXT],
+    )
 
 
 def _length_of(text: str, offers: Sequence[Offer]) -> timedelta:
