@@ -24,13 +24,14 @@ def test_one_call_is_in_the_log_the_metrics_and_the_spans(tmp_path: Path) -> Non
         # What is left is handed over at the end.
         assert [each for each in collector.spans() if each.startswith("GET /api/v1/whoami ")]
     assert line[0]["correlation"] == correlation
+    assert {"jitgate.web", "jitgate.supervisor"} <= {one["logger"] for one in lines(jitgate.log)}
     assert 'jitgate_http_requests_total{method="GET",route="/api/v1/whoami",status="200"} 1.0' in told
     assert 'role="all"' in told
 
 
 def lines(log: Path) -> list[dict[str, object]]:
-    """The server's own lines; the supervisor and the agent write plain ones."""
-    return [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.startswith("{")]
+    """Of the server, and of all that is started with it."""
+    return [json.loads(line) for line in log.read_text("utf-8").splitlines()]
 
 
 def test_a_file_of_tokens_that_is_not_there_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -56,3 +56,33 @@ def test_lines_can_be_json_also_those_of_libraries() -> None:
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["event"] for line in lines][-2:] == ["it broke", "a library’s own"]
     assert all({"timestamp", "level", "logger"} <= line.keys() for line in lines)
+
+
+TELLS_BESIDE = """
+import logging
+from jitgate import log_lines
+log_lines.configure()
+logging.getLogger("jitgate.agent").debug("not told")
+logging.getLogger("jitgate.agent").warning('it said "no"')
+try:
+    raise ValueError("why")
+except ValueError:
+    logging.getLogger("jitgate.agent").exception("it broke")
+"""
+
+
+@pytest.mark.parametrize("form", ["auto", "logfmt", "json"])
+def test_agents_and_gateways_write_the_fields_that_the_server_writes(form: str) -> None:
+    environment = {**os.environ, "JITGATE_LOG_FORMAT": form}
+    command = [sys.executable, "-c", TELLS_BESIDE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    warned, broke = done.stderr.splitlines()
+    if form == "json":
+        assert (
+            json.loads(warned).items()
+            >= {"level": "warning", "logger": "jitgate.agent", "event": 'it said "no"'}.items()
+        )
+        assert "ValueError: why" in json.loads(broke)["exception"]
+    else:
+        assert r'level=warning logger=jitgate.agent event="it said \"no\""' in warned
+        assert 'event="it broke" exception="Traceback' in broke

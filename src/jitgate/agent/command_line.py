@@ -1,10 +1,10 @@
 """Carrying out a command line at a host or a gateway, and telling what cannot be done."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 
+from jitgate import log_lines
 from jitgate.connectors.base import ConnectorError
 from jitgate.connectors.hosts.wire import Malformed
 from jitgate.core.errors import JitgateError
@@ -16,9 +16,7 @@ _CANNOT, _INTERRUPTED = 2, 130
 def carry_out(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> None:
     """Do what a command says: its options hold what to `do`. Exits with 2 if it cannot be done."""
     options = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
-    )
+    log_lines.configure()
     try:
         options.do(options)
     except JitgateError as error:

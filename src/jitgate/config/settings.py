@@ -190,13 +190,13 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """How the server's log is written."""
+    """How the log is written."""
 
     format: str = setting(
         choice("auto", "logfmt", "json"),
-        'How the server writes its [log](../how-to/read-the-log.md), to standard error: `"logfmt"` (`key=value`),'
+        'How it writes its [log](../how-to/read-the-log.md), to standard error: `"logfmt"` (`key=value`),'
         ' `"json"`, or `"auto"`: for people on a terminal, else logfmt.',
-        "Agents, gateways and the supervisor, which say little, write plain lines.",
+        "Agents and gateways beside the server write the same; those elsewhere have `JITGATE_LOG_FORMAT`.",
         default='"auto"',
     )
 

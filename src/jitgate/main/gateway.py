@@ -5,12 +5,12 @@ write to but its own.
 """
 
 import argparse
-import logging
 import signal
 import socket
 import sys
 from pathlib import Path
 
+from jitgate import log_lines
 from jitgate.connectors.base import ConnectorError
 from jitgate.connectors.gateway import roster
 from jitgate.ops import privileges
@@ -24,9 +24,7 @@ def run() -> None:
     parser.add_argument("--control", type=int, required=True, help="descriptor of the socket that links come over")
     parser.add_argument("--state", type=Path, required=True, help=f"the directory that {roster.FILE} is in")
     options = parser.parse_args()
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
-    )
+    log_lines.configure()
     # Ctrl-C reaches the whole terminal; whoever started this ends it, by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -1,13 +1,12 @@
 """``jitgate serve``: from a data directory and an address to running processes."""
 
 import ipaddress
-import logging
 import os
 import resource
 import socket
-import sys
 from pathlib import Path
 
+from jitgate import log_lines
 from jitgate.config.parts import Part
 from jitgate.core.errors import Invalid
 from jitgate.ops import directory
@@ -20,14 +19,13 @@ _ALLOWED = "HOST:PORT, for example 127.0.0.1:8443, [::1]:8443 or 0.0.0.0:443"
 
 def serve(data_dir: Path, listen: str, part: Part = Part.ALL) -> int:
     """Serve until told to end; returns an exit code. Raises Invalid, Conflict."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
-    )
     raise_descriptor_limit()
     opened = directory.open_directory(data_dir)
     lock = directory.lock(opened)
     try:
         settings = directory.read_settings(opened)
+        os.environ[log_lines.FORMAT] = settings.log.format  # for what is started, too
+        log_lines.configure()
         _check_part(part, opened.database_url(settings))
         gateways = part.works and directory.take_up(opened, settings)
         notice = directory.notice(opened, settings).total_seconds()
