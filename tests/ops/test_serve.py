@@ -79,6 +79,22 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     assert "in use" in refused.stderr
 
 
+def test_where_the_server_is_is_left_for_commands_as_soon_as_it_can_be_written(tmp_path: Path) -> None:
+    """As with a full disk at the start, here with a folder in the way."""
+    blocked = tmp_path / "server.json"
+    blocked.mkdir()
+    command = [*COMMAND, "serve", "--data-dir", str(tmp_path), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = process.stdout.readline()
+        blocked.rmdir()
+        until(blocked.is_file, "nothing is written")
+        assert f"is ready at {json.loads(blocked.read_text())['url']} " in said
+        process.terminate()
+        assert process.stderr.read().count("cannot write where the server is") == 1
+
+
 def test_what_the_very_first_server_cannot_live_with_ends_everything(tmp_path: Path) -> None:
     (tmp_path / "jitgate.toml").write_text('[store]\nurl = "oracle://somewhere"\n')
     refused = serve(tmp_path)

@@ -38,6 +38,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 _HEALTHY_AFTER_SECONDS = 10.0
 _DRAIN_SECONDS = 30.0
 """Besides the notice. The server gives requests 15 seconds, and what it has asked of firewalls 5."""
+_WRITE_AGAIN_SECONDS = 1.0
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _log = logging.getLogger("jitgate.supervisor")
@@ -116,6 +117,7 @@ class Supervisor:
         self._is_joined = True
         self._link: socket.socket | None = None
         self._was_ready = False
+        self._write_again: float | None = None
         self._selector = selectors.DefaultSelector()
         self._ending = False
 
@@ -143,10 +145,12 @@ class Supervisor:
             child.start_if_due(now)
         self._hand_over_link()
         self._join_gateway()
+        if self._write_again is not None and now >= self._write_again:
+            self._write_where()
         return None
 
     def _wait(self, wake: socket.socket) -> None:
-        due = [child.due for child in self._children if child.due is not None]
+        due = [each for each in (*(child.due for child in self._children), self._write_again) if each is not None]
         timeout = max(0.0, min(due) - time.monotonic()) if due else None
         for key, _ in self._selector.select(timeout):
             if key.fileobj is wake:
@@ -161,9 +165,22 @@ class Supervisor:
             heard = control.recv(64) if control is not None else b""
         if heard.startswith(READY) and not self._was_ready:
             self._was_ready = True
+            self._write_where()
             _announce(self._plan)
         if not heard:
             self._forget_control()
+
+    def _write_where(self) -> None:
+        """Leave for commands where the server is. On a full disk it goes on serving, and tries again."""
+        try:
+            where = {"url": self._plan.url, "pid": os.getpid()}
+            write_public(self._plan.directory.server, json.dumps(where).encode() + b"\n")
+        except OSError as error:
+            if self._write_again is None:
+                _log.error("cannot write where the server is: %s", error)
+            self._write_again = time.monotonic() + _WRITE_AGAIN_SECONDS
+        else:
+            self._write_again = None
 
     def _start_agent(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
         ours, theirs = socket.socketpair()
@@ -296,16 +313,14 @@ def _wait_for(child: Child, until: float) -> None:
 
 
 def _announce(plan: Plan) -> None:
-    """Say where the server is: to commands in ``server.json``, to people in one line, to systemd as it likes it."""
-    where = {"url": plan.url, "pid": os.getpid()}
+    """Say where the server is: to people in one line, to systemd as it likes it."""
     try:
-        write_public(plan.directory.server, json.dumps(where).encode() + b"\n")
         print(f"jitgate is ready at {plan.url}  data {plan.directory.path}", flush=True)
         if plan.directory.sign_in.exists():
             # Not the link itself: what this prints is kept in logs.
             print(f"to sign in in a browser, open the link in {plan.directory.sign_in}", flush=True)
     except OSError as error:
-        # A full disk, or nobody who listens. What serves goes on serving.
+        # Nobody who listens. What serves goes on serving.
         _log.error("cannot say where the server is: %s", error)
     notify_systemd("READY=1")
 
