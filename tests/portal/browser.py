@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Download, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Download, Page, expect, sync_playwright
 from tests.server import Server
 from tests.web.scenery import Scenery
 
@@ -44,6 +44,9 @@ ROLES = {
     "nobody": "",
 }
 """Who can be signed in, and the role that each holds everywhere."""
+
+_PATIENCE = 30_000
+expect.set_options(timeout=_PATIENCE)
 
 _SERIOUS = ("serious", "critical")
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -77,7 +80,7 @@ class Stage:
     def _wait_for_firewalls(self) -> None:
         with self.server.client() as client:
             for asked in (self.scenery.asked, self.scenery.broken):
-                assert client.get(f"/api/v1/requests/{asked['id']}", params={"wait": 10}).is_success
+                assert client.get(f"/api/v1/requests/{asked['id']}", params={"wait": 60}).is_success
 
     def close(self) -> None:
         """No page may have complained, or broken the rules of its own policy."""
@@ -116,7 +119,7 @@ class Stage:
         still = {"reduced_motion": "reduce", "ignore_https_errors": True}
         chosen = {"viewport": WIDE, **still, "base_url": self.server.base_url, **options}
         context = self.browser.new_context(**chosen)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(_PATIENCE)
         self._contexts.append(context)
         if as_:
             cookie: Mapping[str, Any] = {

@@ -56,7 +56,7 @@ def _furnish(server: Server) -> None:
         server.client(server.token_of("ana", "Owner")) as ana,
         server.client(server.token_of("ben", "JIT Requester")) as ben,
     ):
-        _good(owner.post("/api/v1/machines/enable?wait=10", json={"machines": list(_ADDRESSES)}))
+        _good(owner.post("/api/v1/machines/enable?wait=60", json={"machines": list(_ADDRESSES)}))
         _good(owner.put("/api/v1/guardrails/databases", json=guarded))
         _ask(ana, "web-1", "PT2H", "INC-4711: disk full")
         _ask(ana, "build-7", "PT45M", "upgrade of the runner")
@@ -66,7 +66,7 @@ def _furnish(server: Server) -> None:
 def _ask(client: httpx.Client, machine: str, length: str, why: str) -> None:
     port = {"number": 22, "sources": ["203.0.113.7"], "duration": length}
     asked = {"machines": [{"id": machine, "ports": [port]}], "justification": why}
-    _good(client.post("/api/v1/requests?wait=10", json=asked))
+    _good(client.post("/api/v1/requests?wait=60", json=asked))
 
 
 def _good(answer: httpx.Response) -> None:

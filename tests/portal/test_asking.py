@@ -31,7 +31,7 @@ def test_a_port_is_asked_for_and_opens_while_the_page_shows_how_far_it_is(stage:
     page.get_by_role("button", name="Open ports").click()
     page.get_by_role("heading", name="Access to web-1").wait_for()
     page.get_by_text("ssh 10.9.9.9").wait_for()
-    assert page.get_by_role("timer").inner_text().startswith("1:59:")
+    assert re.match(r"1:5\d:", page.get_by_role("timer").inner_text())
     stage.check(page)
 
 

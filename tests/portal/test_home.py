@@ -1,5 +1,7 @@
 """Home: what is open for me, what waits, what I can do about it."""
 
+import re
+
 from tests.portal.browser import Stage
 
 from jitgate.core.desired import Protocol
@@ -28,7 +30,7 @@ def test_home_shows_an_open_port_with_what_is_left_and_how_to_connect(stage: Sta
     card = page.get_by_role("listitem").filter(has_text="web-1")
     card.get_by_text("ssh 10.9.9.9").wait_for()
     card.get_by_text("from 203.0.113.7 (office)").wait_for()
-    assert card.get_by_role("timer").inner_text().startswith("59:")
+    assert re.fullmatch(r"5\d:\d\d", card.get_by_role("timer").inner_text())
     stage.check(page)
 
 
@@ -59,7 +61,7 @@ def test_what_is_refused_is_said_where_it_was_asked(stage: Stage) -> None:
     length.evaluate("select => { select.options[0].value = 'PT2H' }")
     page.locator("details[open]").get_by_role("button", name="Extend").click()
     page.get_by_text("It stays open for longer.").wait_for()
-    page.get_by_role("timer").filter(has_text="1:59:").wait_for()
+    page.get_by_role("timer").filter(has_text=re.compile(r"1:5\d:")).wait_for()
 
 
 def test_without_scripts_every_form_works_and_says_the_same(stage: Stage) -> None:
@@ -127,7 +129,7 @@ def test_a_page_that_lost_its_connection_says_so_and_catches_up(stage: Stage) ->
     with stage.server.client(stage.scenery.requester) as client:
         assert client.post(f"/api/v1/grants/{stage.scenery.asked['grants'][0]['id']}/close").is_success
     page.context.set_offline(False)
-    page.get_by_text("Nothing is open for you").wait_for(timeout=30_000)
+    page.get_by_text("Nothing is open for you").wait_for(timeout=60_000)
 
 
 def test_a_page_whose_session_has_ended_leads_to_the_sign_in_page(stage: Stage) -> None:
@@ -137,7 +139,7 @@ def test_a_page_whose_session_has_ended_leads_to_the_sign_in_page(stage: Stage) 
         page.goto("/")
     one.locator(".side summary").click()
     one.locator(".side").get_by_role("button", name="Sign out").click()
-    other.get_by_role("heading", name="Sign in to jitgate").wait_for(timeout=30_000)
+    other.get_by_role("heading", name="Sign in to jitgate").wait_for(timeout=60_000)
 
 
 def test_the_keyboard_alone_is_enough(stage: Stage) -> None:

@@ -69,7 +69,7 @@ class Person:
             base_url=jitgate.url,
             accept_downloads=True,
         )
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(30_000)
         self.page: Page = self.context.new_page()
 
     def left(self) -> int:
@@ -135,7 +135,7 @@ def test_two_people_open_a_real_port_watch_it_count_down_and_find_it_on_record(
     host, _, port = line.inner_text().rpartition(":")
 
     # The port is really open, while the page counts down.
-    with socket.create_connection((host, int(port)), timeout=10) as session:
+    with socket.create_connection((host, int(port)), timeout=30) as session:
         assert echoes(session)
         before = owner.left()
         until(lambda: owner.left() <= before - 2, "it does not count down")
@@ -156,7 +156,7 @@ def test_two_people_open_a_real_port_watch_it_count_down_and_find_it_on_record(
         page.get_by_text("Nothing is open for you").wait_for()
         assert is_cut(session)
     with pytest.raises(OSError, match="refused"):
-        socket.create_connection((host, int(port)), timeout=10)
+        socket.create_connection((host, int(port)), timeout=30)
 
     # And it is on record, on the page and as a table to take along.
     page.goto("/activity")

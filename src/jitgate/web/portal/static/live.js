@@ -1,18 +1,22 @@
 // The one connection by which the server tells what has happened. htmx's extension keeps it and asks for the parts of
 // the page that are out of date; here is what it leaves open: going on after what was heard last, also over a
 // connection that was made anew; letting go of it while nobody looks (browsers allow six a server); saying when
-// it is lost; and not replacing a part in which somebody is typing.
+// it is lost; and taking nothing from who is at work in a part.
 (() => {
   "use strict";
   let source = null;
   let last = "";
   let lostAt = 0;
+  const told = new Map();
 
   htmx.createEventSource = (address) => {
     // The address that the page names says how far the record was when the page was made.
     source = new EventSource(last ? `${address.split("?")[0]}?after=${last}` : address);
     for (const name of ["access", "machines", "people", "record", "missed", "hello"]) {
-      source.addEventListener(name, (event) => { last = event.lastEventId || last; });
+      source.addEventListener(name, (event) => {
+        last = event.lastEventId || last;
+        told.set(name, Number(last));
+      });
     }
     source.addEventListener("hello", connected);
     if (document.hidden) source.close();
@@ -52,13 +56,35 @@
     }
   });
 
-  // A part that somebody is using waits until they are done. Details whose summary has an id are only read: they are
-  // replaced at once, and stay open. (htmx gives the focus back to what has an id.)
+  // A part that somebody is using waits until they are done: a form or a question is open in it, the caret is in a field, a
+  // button is being pressed, or what was sent is under way. What else somebody has of it goes over into the fresh part:
+  // details that are only read (their summary has an id) stay open, and what was typed, and what was said of it, stays.
+  // (htmx gives the focus back to what has an id.)
   const waiting = new Set();
+  let pressed = null;
   const isUsed = (part) =>
-    part.querySelector("details[open]:not(:has(> summary[id])), dialog[open]") ||
+    part.querySelector("details[open]:not(:has(> summary[id])), dialog[open], form.htmx-request") ||
+    part.contains(pressed) ||
     (part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea"));
-  const beingRead = new Map();
+  const kept = new Map();
+
+  const FIELDS = "input:not([type=checkbox], [type=radio], [type=hidden]), select, textarea";
+  const chosen = (select) => ([...select.options].find((one) => one.defaultSelected) ?? select.options[0])?.value;
+  const isTyped = (field) => field.value !== (field.matches("select") ? chosen(field) : field.defaultValue);
+  const keep = (part) => ({
+    open: [...part.querySelectorAll("details[open] > summary")].map((summary) => summary.id),
+    typed: [...part.querySelectorAll(FIELDS)].filter(isTyped),
+    said: [...part.querySelectorAll(".problem-here:not(:empty)")],
+  });
+
+  function giveBack({ open, typed, said }) {
+    for (const id of open) document.getElementById(id)?.parentElement.setAttribute("open", "");
+    for (const { id, value } of typed) {
+      const field = document.getElementById(id);
+      if (field) field.value = value;
+    }
+    for (const problem of said) document.getElementById(problem.id)?.replaceChildren(...problem.childNodes);
+  }
 
   document.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target;
@@ -68,31 +94,25 @@
       waiting.add(part.id);
       return;
     }
-    beingRead.set(part.id, [...part.querySelectorAll("details[open] > summary")].map((summary) => summary.id));
+    kept.set(part.id, keep(part));
   });
 
   document.addEventListener("htmx:afterSwap", ({ detail }) => {
-    for (const id of beingRead.get(detail.target.id) ?? []) {
-      document.getElementById(id)?.parentElement.setAttribute("open", "");
-    }
-    beingRead.delete(detail.target.id);
+    if (kept.has(detail.target.id)) giveBack(kept.get(detail.target.id));
+    kept.delete(detail.target.id);
   });
 
-  // A part is replaced by what is fetched, and with it what htmx would do next: told of something else meanwhile, it is
-  // fetched once more. What is told at the same moment is one thing to the server.
-  const begun = new WeakMap();
-  const toldMeanwhile = new Set();
-  document.addEventListener("htmx:beforeRequest", ({ target }) => begun.set(target, performance.now()));
-  for (const topic of ["access", "machines", "people", "record", "missed"]) {
-    document.addEventListener(`sse:${topic}`, ({ target }) => {
-      const isOld = performance.now() - begun.get(target) > 50;
-      if (target.matches("[data-live].htmx-request") && isOld) toldMeanwhile.add(target.id);
-    });
-  }
+  // A part is replaced by what is fetched, and with it what htmx would do next; and a fresh one hears nothing for a moment.
+  // What was told after it was asked for may not be in it: then it is fetched once more.
+  const begun = new Map();
+  const topics = (part) => [...part.getAttribute("hx-trigger").matchAll(/sse:(\w+)/g)].map(([, topic]) => topic);
+  document.addEventListener("htmx:beforeRequest", ({ target }) => begun.set(target.id, Number(last)));
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
     const { id } = detail.requestConfig.elt;
-    if (toldMeanwhile.delete(id)) setTimeout(() => {
-      if (document.getElementById(id)) htmx.trigger(`#${id}`, "changed");
+    setTimeout(() => {
+      const part = document.getElementById(id);
+      const isOld = part?.matches("[data-live]") && topics(part).some((topic) => told.get(topic) > begun.get(id));
+      if (isOld) htmx.trigger(part, "changed");
     }, 50);
   });
 
@@ -106,5 +126,9 @@
       }
     }, 50);
   }
-  for (const name of ["toggle", "close", "focusout"]) document.addEventListener(name, catchUp, true);
+  document.addEventListener("pointerdown", ({ button, target }) => { if (button === 0) pressed = target; }, true);
+  for (const name of ["pointerup", "pointercancel"]) {
+    document.addEventListener(name, () => { pressed = null; catchUp(); }, true);
+  }
+  for (const name of ["toggle", "close", "focusout", "htmx:afterRequest"]) document.addEventListener(name, catchUp, true);
 })();
