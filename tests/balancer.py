@@ -13,7 +13,7 @@ from typing import Self
 from tests.netns import Namespace
 
 LOOK_EVERY = 0.1
-_CONNECT_SECONDS = 2.0
+_CONNECT_SECONDS = 30.0
 
 
 class Balancer:

@@ -32,7 +32,7 @@ class Elsewhere:
 
     def run(self, first: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [*COMMAND, "gateway", first, "--state", str(self.directory), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
 
     def start(self, *, command: tuple[str, ...] = (*COMMAND, "gateway")) -> Self:
         with self.log.open("ab") as log:

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 from tests.netns import Namespace, run
 
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 60.0
 
 _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -164,7 +164,7 @@ def _over(places: Mapping[str, Path]) -> list[str]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
-        process.wait(5)
+        process.wait(30)
         return
     process.kill()
     process.wait()

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -23,7 +24,7 @@ import httpx
 from tests.netns import Namespace
 
 COMMAND = (sys.executable, "-P", "-m", "jitgate.main")
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0
 T = TypeVar("T")
 MODULES = {"agent": "jitgate.agent", "server": "jitgate.main.server", "gateway": "jitgate.main.gateway"}
 
@@ -64,7 +65,7 @@ class Jitgate:
             command += ["--listen", f"{self._address}:{self._port}", "--role", self._role]
             self.supervisor = subprocess.Popen(command, stdout=said, stderr=log, env=self._environment)
         until(
-            lambda: self.said != before or self.supervisor.poll() is not None, "it does not start", 4 * _START_SECONDS
+            lambda: self.said != before or self.supervisor.poll() is not None, "it does not start", 2 * _START_SECONDS
         )
         assert "is ready at" in self.said[len(before) :], self.log.read_text()
         # Whoever knows where it is finds it again after a restart.
@@ -95,7 +96,7 @@ class Jitgate:
         if self.supervisor.poll() is None:
             self.supervisor.terminate()
         try:
-            self.supervisor.wait(20)
+            self.supervisor.wait(30)
         except subprocess.TimeoutExpired:
             self.supervisor.kill()
             self.supervisor.wait()
@@ -141,7 +142,7 @@ class Jitgate:
         environment = {**self._environment, "JITGATE_DATA_DIR": str(self.directory)}
         where = ["ip", "netns", "exec", self._namespace.name] if self._namespace else []
         return subprocess.run(
-            [*where, *COMMAND, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=60
+            [*where, *COMMAND, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=90
         )
 
     # --- as its clients see it --------------------------------------------------------------------------
@@ -150,7 +151,7 @@ class Jitgate:
         """A client with the owner's token."""
         token = (self.directory / "owner.token").read_text().strip()
         context = ssl.create_default_context(cafile=str(self.directory / "ca.pem"))
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, verify=context, timeout=30)
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, verify=context, timeout=90)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """What the server answers, once it does."""
@@ -172,19 +173,20 @@ class Jitgate:
     def enable(self, name: str) -> None:
         """Protect a machine with the defaults, and wait until it is."""
         until(lambda: self.machine(name), f"{name} is not listed")
-        self.call("POST", "/api/v1/machines/enable?wait=20", {"machines": [name]})
+        self.call("POST", "/api/v1/machines/enable?wait=60", {"machines": [name]})
 
     def machine(self, name: str) -> dict[str, Any] | None:
         listed = self.call("GET", "/api/v1/machines")["items"]
         return next((each for each in listed if each["name"] == name), None)
 
     def open(self, name: str, source: str, *, seconds: int, port: int = 22) -> dict[str, Any]:
-        """Open a port for a source, and wait until it is; the grant."""
+        """Open a port for a source, and wait until it is; the grant, and in how many seconds it `took` place."""
         ports = [{"number": port, "sources": [source], "duration": f"PT{seconds}S"}]
         body = {"machines": [{"id": name, "ports": ports}], "justification": "test"}
-        grant: dict[str, Any] = self.call("POST", "/api/v1/requests?wait=20", body)["grants"][0]
+        begun = time.monotonic()
+        grant: dict[str, Any] = self.call("POST", "/api/v1/requests?wait=60", body)["grants"][0]
         assert grant["state"] == "open", grant
-        return grant
+        return {**grant, "took": time.monotonic() - begun}
 
     def grant(self, uid: str) -> dict[str, Any]:
         found: dict[str, Any] = self.call("GET", f"/api/v1/grants/{uid}")
@@ -194,6 +196,35 @@ class Jitgate:
         """What is on record of an operation, newest first."""
         items: list[dict[str, Any]] = self.call("GET", "/api/v1/activity")["items"]
         return [item for item in items if item["operation"].endswith(operation)]
+
+
+def left(grant: Mapping[str, Any]) -> float:
+    """Seconds until a grant's end."""
+    return (datetime.fromisoformat(grant["endTimeUtc"]) - datetime.now(UTC)).total_seconds()
+
+
+def assert_shuts_on_time(grant: Mapping[str, Any], is_open: Callable[[], bool]) -> None:
+    """Its port is open whenever one looks before the grant's end, and shut just after.
+
+    Earlier it may shut by what its opening took, twice: who holds it counts no time as left that may have passed on the
+    way, and lets a slow transaction lengthen nothing. Where that was held up, there is nothing to be seen before.
+    """
+    early = max(0.4, 2 * grant["took"])
+    looks = 0
+    while left(grant) > early:
+        found = is_open()
+        if left(grant) > early:
+            assert found, f"shut {left(grant)} seconds before its end"
+            looks += 1
+            time.sleep(0.1)
+    assert looks or grant["took"] > 1, "the test was too slow to see it open"
+    sleep_past_end(grant)
+    assert not is_open(), f"open {-left(grant)} seconds after its end"
+
+
+def sleep_past_end(grant: Mapping[str, Any]) -> None:
+    """Wait until just after a grant's end."""
+    time.sleep(max(0.0, left(grant) + 0.02))
 
 
 def until(look: Callable[[], T | None], otherwise: str, seconds: float = _START_SECONDS) -> T:

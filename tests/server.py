@@ -104,7 +104,7 @@ class Server:
         listen: Callable[[], socket.socket] = lambda: socket.create_server(("127.0.0.1", 0)),
         bearers: Bearers | None = None,
         machines: Callable[[str], Sequence[Machine]] | None = None,
-        patience: float = 30.0,
+        patience: float = 60.0,
         watched: Watched | None = None,
     ) -> None:
         self.directory = directory
@@ -167,7 +167,7 @@ class Server:
         token = self.token if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         context = ssl.create_default_context(cafile=str(self.ca))
-        return httpx.Client(base_url=self.base_url, headers=headers, verify=context, timeout=30, **options)
+        return httpx.Client(base_url=self.base_url, headers=headers, verify=context, timeout=90, **options)
 
     def token_of(self, name: str, role: str = "", scope: str = "/") -> str:
         """The token of a new principal, with a role or with none."""

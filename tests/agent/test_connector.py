@@ -62,7 +62,7 @@ class Agent:
         self._reader, self._writer = reader, writer
 
     async def hear(self) -> Request:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             body = await read(self._reader)
         assert body is not None, "the server has hung up"
         return messages.decode_request(body)
@@ -94,7 +94,7 @@ class House:
         self.trouble: list[ConnectorError] = []
         self.agents: list[Agent] = []
         self.connector = HostsConnector(
-            SUBSCRIPTION, "jitgate", self.clock, self, {"WEB-2": Told(("198.51.100.1",))}, patience=0.5
+            SUBSCRIPTION, "jitgate", self.clock, self, {"WEB-2": Told(("198.51.100.1",))}, patience=60
         )
 
     async def happened(self, event: Happened) -> None:
@@ -112,7 +112,7 @@ class House:
         self.refused.put_nowait(attempts)
 
     async def event(self, kind: Kind) -> Happened:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (event := await self.told.get()).kind is not kind:
                 pass
         return event
@@ -189,6 +189,7 @@ async def test_time_spent_waiting_for_an_agent_is_taken_off_the_grants(house: Ho
 
 async def test_a_slow_agent_is_pending_and_its_late_answer_wakes_the_scope(house: House) -> None:
     agent = await house.attach()
+    house.connector._patience = 0.1
     task = await asking(house.apply)
     request = await agent.hear_apply()
     assert isinstance(await task, Pending)
@@ -228,6 +229,7 @@ async def test_the_next_agent_is_waited_for(house: House) -> None:
 
 
 async def test_without_an_agent_nothing_is_pretended(house: House) -> None:
+    house.connector._patience = 0.1
     with pytest.raises(ConnectorError, match="no agent"):
         await house.apply()
 

@@ -90,7 +90,6 @@ async def test_an_agent_that_never_answers_takes_no_more_and_more_memory() -> No
 
 async def test_agents_are_let_go_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet_module, "_LET_GO_AT_ONCE", 2)
-    monkeypatch.setattr(fleet_module, "_LET_GO_EVERY_SECONDS", 0.05)
     fleet = Fleet(ManualClock(NOW), Nobody())
     members = [replace(MEMBER, uuid=f"uuid-{number}", scope=f"fleet/jitgate/web-{number}") for number in range(5)]
     sessions = [(await fleet.poll(each, Poll(each.uuid, "", 1, "n", 0, 1, Said()), 1.0)).session for each in members]
@@ -99,8 +98,13 @@ async def test_agents_are_let_go_some_at_a_time(monkeypatch: pytest.MonkeyPatch)
         for each, session in zip(members, sessions, strict=True)
     ]
     await asyncio.sleep(0)
-    letting_go = asyncio.create_task(fleet.let_go())
-    await asyncio.sleep(0.02)
-    assert [each.done() for each in held] == [True, True, False, False, False]
-    await letting_go
-    assert all(each.done() for each in held)
+    done: list[int] = []
+
+    async def pause(_: float) -> None:
+        await asyncio.gather(*held[: 2 * len(done) + 2])
+        done.append(sum(each.done() for each in held))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "sleep", pause)
+        await fleet.let_go()
+    assert done == [2, 4, 5]

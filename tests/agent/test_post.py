@@ -37,7 +37,7 @@ class Told:
         self.post.start()
 
     def next(self) -> Answer:
-        return self._said.get(timeout=5)
+        return self._said.get(timeout=60)
 
     def apply(self, generation: int = 1, *, worked_out: float | None = None, seconds: float = 60) -> Answer:
         now = CLOCK.wall()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -85,7 +86,7 @@ class Cli:
         return found
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether something comes to hold."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -95,8 +96,8 @@ def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
     return True
 
 
-def finish(process: "subprocess.Popen[bytes]", seconds: float = 20.0) -> Ran:
-    """Wait for a command, and never leave it behind."""
+def finish(process: "subprocess.Popen[bytes]", seconds: float = 90.0) -> Ran:
+    """Wait for a command, longer than any waits for a firewall; and never leave it behind."""
     try:
         out, err = process.communicate(timeout=seconds)
     finally:
@@ -109,6 +110,12 @@ def finish(process: "subprocess.Popen[bytes]", seconds: float = 20.0) -> Ran:
 def quiet() -> Iterator[None]:
     with silenced():
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def heeds_ctrl_c() -> None:
+    """Commands inherit whether it is ignored, as it is where the tests were started in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_what_waits_is_in_the_inbox_and_opens_when_it_is_approved(cli: Cli, dora
     grant = cli.grants()[0]["id"]
     assert cli("ls", "--mine").code == 0
     with cli.server.client() as client:
-        client.get(f"/api/v1/grants/{grant}", params={"wait": 10})
+        client.get(f"/api/v1/grants/{grant}", params={"wait": 60})
     assert cli.reaches()
     again = cli("approve", request[:8], **dora)
     assert (again.code, "decided already" in again.err) == (1, True)

@@ -26,7 +26,7 @@ def test_the_port_is_open_while_the_command_runs_and_shut_after_it(cli: Cli, tmp
 
 def test_the_command_has_standard_input_and_output_to_itself(cli: Cli) -> None:
     process = cli.start("open", "web-1", "ssh", "--", "tr", "a-z", "A-Z", stdin=-1)
-    out, err = process.communicate(b"hello\n", timeout=20)
+    out, err = process.communicate(b"hello\n", timeout=90)
     assert out == b"HELLO\n"
     assert b"is open for" in err
 

@@ -38,7 +38,7 @@ def near(tmp_path: Path, port: int) -> Iterator[Cli]:
 
 def test_bytes_go_both_ways_with_a_half_close_and_the_port_is_shut_after_it(near: Cli, port: int) -> None:
     process = near.start("proxy", "web-1", str(port), stdin=-1)
-    out, err = process.communicate(b"hello" * 100_000, timeout=20)
+    out, err = process.communicate(b"hello" * 100_000, timeout=90)
     assert process.returncode == 0, err
     assert out == b"HELLO" * 100_000
     assert not near.reaches(port=port)
@@ -49,17 +49,17 @@ def test_only_tcp_from_where_i_am_is_opened(near: Cli, port: int) -> None:
     assert eventually(lambda: near.reaches(port=port))
     grant = near.grants()[0]
     assert (grant["protocol"], grant["sources"]) == ("TCP", [ME])
-    process.communicate(b"", timeout=20)
+    process.communicate(b"", timeout=90)
 
 
 def test_connections_that_run_at_once_do_not_shut_each_other(near: Cli, port: int) -> None:
     first = near.start("proxy", "web-1", str(port), stdin=-1)
     assert eventually(lambda: near.reaches(port=port))
     second = near.start("proxy", "web-1", str(port), stdin=-1)
-    out, _ = second.communicate(b"two", timeout=20)
+    out, _ = second.communicate(b"two", timeout=90)
     assert out == b"TWO"
     assert near.reaches(port=port)
-    out, _ = first.communicate(b"one", timeout=20)
+    out, _ = first.communicate(b"one", timeout=90)
     assert out == b"ONE"
     assert not near.reaches(port=port)
 
@@ -74,7 +74,7 @@ def test_hanging_up_shuts_the_port(near: Cli, port: int) -> None:
 
 
 def test_it_can_be_told_to_leave_the_port_open(near: Cli, port: int) -> None:
-    near.start("proxy", "web-1", str(port), "--keep", stdin=-1).communicate(b"x", timeout=20)
+    near.start("proxy", "web-1", str(port), "--keep", stdin=-1).communicate(b"x", timeout=90)
     assert near.reaches(port=port)
 
 

@@ -219,7 +219,7 @@ class NftStage(Stage):
     """The kernel's firewall in a namespace, met by real packets in real time. `network` listens on the ports."""
 
     machine = "web-1"
-    hour = timedelta(seconds=1.2)
+    hour = timedelta(seconds=4)
     is_open, fences = True, True
     tells_repairs = False  # It is put right at once, and told unasked.
     sources = Sources(ALICE4, ALICE4_SECOND, "10.71.1.0/24", BOB4, ALICE6, BOB6)
@@ -309,7 +309,7 @@ class GatewayStage(Stage):
     else can take away.
     """
 
-    hour = timedelta(seconds=1.2)
+    hour = timedelta(seconds=4)
     fences = True
     proves_shut, tells_repairs = False, False
     protocols = (Protocol.TCP,)

@@ -100,7 +100,7 @@ def later(**length: float) -> str:
     return f"{(datetime.now(UTC) + timedelta(**length)).replace(tzinfo=None).isoformat(timespec='microseconds')}0Z"
 
 
-def eventually(holds: Callable[[], T], seconds: float = 5) -> T:
+def eventually(holds: Callable[[], T], seconds: float = 60) -> T:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not (found := holds()):

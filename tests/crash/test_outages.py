@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.netns import ALICE4, BOB4, HOST4, Listener, Network
-from tests.processes import Jitgate, until
+from tests.processes import Jitgate, sleep_past_end, until
 
 pytestmark = pytest.mark.needs_root
 
@@ -58,11 +58,12 @@ def test_a_port_shuts_on_time_and_nobody_is_told_yes_while_nothing_can_be_writte
 ) -> None:
     with Jitgate(small_disk, {MACHINE: network.host.name}) as jitgate:
         jitgate.enable(MACHINE)
-        grant = jitgate.open(MACHINE, ALICE4, seconds=5)
+        grant = jitgate.open(MACHINE, ALICE4, seconds=7)
         with outage(jitgate):
             accepted = ask_until_refused(jitgate)
             assert jitgate.grant(grant["id"])["id"] == grant["id"], "what can be read is answered"
-            until(lambda: not network.alice.can_connect(HOST4, 22), "open past its end", seconds=6)
+            sleep_past_end(grant)
+            assert not network.alice.can_connect(HOST4, 22), "open past its end"
         until(lambda: is_closed(jitgate, grant["id"]), "the grant does not come to rest")
         assert all(jitgate.grant(uid)["id"] == uid for uid in accepted), "acknowledged, and lost"
         until(lambda: states(jitgate) <= {"open"}, "some grant does not come to rest")

@@ -55,7 +55,7 @@ def test_a_page_shows_what_is_printed(page: Path, tmp_path: Path, monkeypatch: p
                 console.keep(happens)
 
 
-def patiently(console: Console, typed: Typed, seconds: float = 10.0) -> str:
+def patiently(console: Console, typed: Typed, seconds: float = 60.0) -> str:
     """What is printed. A list is looked at again, as a reader would, where a firewall takes its time."""
     give_up = time.monotonic() + seconds
     printed = console.run(typed)

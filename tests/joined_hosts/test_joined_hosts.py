@@ -5,14 +5,13 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.joined import Joined
 from tests.netns import ALICE4, ALICE6, BOB4, HOST4, Namespace, Network, echoes
-from tests.processes import Jitgate, until
+from tests.processes import Jitgate, assert_shuts_on_time, sleep_past_end, until
 
 from jitgate.agent import membership
 from jitgate.trust import signatures
@@ -74,17 +73,6 @@ def host(jitgate: Jitgate, name: str) -> dict[str, Any]:
     return next(each for each in listed if each["name"] == name and each["state"] == "joined")
 
 
-def left(grant: dict[str, Any]) -> float:
-    """Seconds until a grant's end."""
-    return (datetime.fromisoformat(grant["endTimeUtc"]) - datetime.now(UTC)).total_seconds()
-
-
-def assert_shuts_on_time(grant: dict[str, Any], carol: Namespace) -> None:
-    assert carol.can_connect(ALICE4, 22)
-    time.sleep(max(0.0, left(grant) + 0.02))
-    assert not carol.can_connect(ALICE4, 22)
-
-
 def assert_closed(jitgate: Jitgate, grant: dict[str, Any], reason: str = "expired") -> None:
     now = until(lambda: closed(jitgate, grant), "the grant is not closed")
     assert now["reason"] == reason
@@ -102,16 +90,16 @@ def test_a_port_opens_for_the_source_that_was_asked_for_and_shuts_on_time(
     jitgate: Jitgate, web: Joined, carol: Namespace, dave: Namespace
 ) -> None:
     assert not carol.can_connect(ALICE4, 22)
-    grant = jitgate.open("web-1", CAROL4, seconds=3)
+    grant = jitgate.open("web-1", CAROL4, seconds=7)
     assert not dave.can_connect(ALICE4, 22)
     assert carol.can_exchange(ALICE4, 22), "UDP is a part of every protocol"
-    assert_shuts_on_time(grant, carol)
+    assert_shuts_on_time(grant, lambda: carol.can_connect(ALICE4, 22))
     assert_closed(jitgate, grant)
 
 
 def test_what_the_host_has_shut_it_has_signed(jitgate: Jitgate, web: Joined) -> None:
     grant = jitgate.open("web-1", CAROL4, seconds=60)
-    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")
+    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")
     assert_closed(jitgate, grant, "userRequested")
     applied = jitgate.activity("Firewall/scopes/apply")
     proof = next(each["properties"]["proof"] for each in applied if each["outcome"] == "Succeeded")
@@ -126,7 +114,7 @@ def test_an_early_close_cuts_the_session(jitgate: Jitgate, web: Joined, carol: N
     grant = jitgate.open("web-1", CAROL4, seconds=60)
     with carol.connect(ALICE4, 22) as session:
         assert echoes(session)
-        jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")
+        jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")
         assert not echoes(session)
     assert not carol.can_connect(ALICE4, 22)
 
@@ -136,7 +124,7 @@ def test_ipv6_is_opened_and_shut_alike(jitgate: Jitgate, web: Joined, carol: Nam
     grant = jitgate.open("web-1", CAROL6, seconds=60)
     assert carol.can_connect(ALICE6, 22)
     assert not carol.can_connect(ALICE4, 22)
-    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")
+    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")
     assert not carol.can_connect(ALICE6, 22)
 
 
@@ -146,7 +134,7 @@ def test_who_is_turned_away_is_told_to_who_waits(
     """Case: it says open, but I cannot connect - because I come from another address than I thought."""
     grant = jitgate.open("web-1", CAROL4, seconds=60)
     assert not dave.can_connect(ALICE4, 22)
-    found = until(lambda: jitgate.grant(grant["id"])["attempts"], "nobody was told", 15)
+    found = until(lambda: jitgate.grant(grant["id"])["attempts"], "nobody was told")
     assert DAVE4 in [each["source"] for each in found]
     shown = jitgate.run("ls").stderr
     assert f"{DAVE4} was turned away" in " ".join(shown.split())
@@ -163,22 +151,22 @@ def test_who_is_turned_away_is_told_to_who_waits(
 def test_a_killed_server_leaves_the_port_open_until_its_end_and_no_longer(
     jitgate: Jitgate, web: Joined, carol: Namespace
 ) -> None:
-    grant = jitgate.open("web-1", CAROL4, seconds=3)
+    grant = jitgate.open("web-1", CAROL4, seconds=7)
     jitgate.kill_all()
-    assert_shuts_on_time(grant, carol)
+    assert_shuts_on_time(grant, lambda: carol.can_connect(ALICE4, 22))
     jitgate.start()
     assert_closed(jitgate, grant)
     again = jitgate.open("web-1", CAROL4, seconds=60)
     assert carol.can_connect(ALICE4, 22)
-    jitgate.call("POST", f"/api/v1/grants/{again['id']}/close?wait=10")
+    jitgate.call("POST", f"/api/v1/grants/{again['id']}/close?wait=60")
 
 
 def test_a_killed_agent_leaves_the_port_open_until_its_end_and_no_longer(
     jitgate: Jitgate, web: Joined, carol: Namespace
 ) -> None:
-    grant = jitgate.open("web-1", CAROL4, seconds=3)
+    grant = jitgate.open("web-1", CAROL4, seconds=7)
     web.kill()
-    assert_shuts_on_time(grant, carol)
+    assert_shuts_on_time(grant, lambda: carol.can_connect(ALICE4, 22))
     assert jitgate.grant(grant["id"])["state"] == "closing", "nobody has seen it shut yet"
     web.start()
     assert_closed(jitgate, grant)
@@ -187,9 +175,9 @@ def test_a_killed_agent_leaves_the_port_open_until_its_end_and_no_longer(
 def test_a_cut_link_neither_lengthens_a_grant_nor_loses_its_end(
     jitgate: Jitgate, web: Joined, carol: Namespace
 ) -> None:
-    grant = jitgate.open("web-1", CAROL4, seconds=4)
+    grant = jitgate.open("web-1", CAROL4, seconds=7)
     with web.cut_from(HOST4):
-        assert_shuts_on_time(grant, carol)
+        assert_shuts_on_time(grant, lambda: carol.can_connect(ALICE4, 22))
         extended = jitgate.run("open", "web-1", "22", "--for", "10m", "--from", CAROL4, "--no-wait", "-m", "cut")
         assert extended.returncode == 0, extended.stderr
         assert not carol.can_connect(ALICE4, 22), "what the host was not told is not open"
@@ -205,12 +193,12 @@ def test_a_wrong_clock_on_the_host_lengthens_nothing(
     web.kill()
     web.start(clock_is_off=minutes * 60)
     until(lambda: jitgate.call("POST", "/api/v1/machines/enable?wait=5", {"machines": ["web-1"]}), "it does not come")
-    grant = jitgate.open("web-1", CAROL4, seconds=4)
-    assert_shuts_on_time(grant, carol)
-    grant = jitgate.open("web-1", CAROL4, seconds=6)
+    grant = jitgate.open("web-1", CAROL4, seconds=7)
+    assert_shuts_on_time(grant, lambda: carol.can_connect(ALICE4, 22))
+    grant = jitgate.open("web-1", CAROL4, seconds=7)
     web.kill()
     web.start(clock_is_off=-minutes * 60)
-    time.sleep(max(0.0, left(grant) + 0.02))
+    sleep_past_end(grant)
     assert not carol.can_connect(ALICE4, 22), "a new agent, whose clock is off the other way, gave it more time"
     web.kill()
 
@@ -229,12 +217,12 @@ def test_a_reboot_leaves_everything_shut_until_the_server_is_heard(
         assert not carol.can_connect(ALICE4, 22), "an agent that knows nothing has opened it"
     until(lambda: carol.can_connect(ALICE4, 22), "the grant that lives is not opened again", 90)
     assert "jitgate_boot" not in web.namespace.run("nft", "list", "tables")
-    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")
+    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")
 
 
 def test_a_flushed_ruleset_is_back_at_once(jitgate: Jitgate, web: Joined, carol: Namespace) -> None:
     web.namespace.nft("flush ruleset")
-    until(lambda: not carol.can_connect(ALICE4, 22), "a flush has left the port open", 5)
+    until(lambda: not carol.can_connect(ALICE4, 22), "a flush has left the port open")
 
 
 def test_a_restored_database_does_not_strand_the_host(
@@ -254,7 +242,7 @@ def test_a_restored_database_does_not_strand_the_host(
     grant = jitgate.open("web-1", CAROL4, seconds=60)
     assert carol.can_connect(ALICE4, 22)
     assert jitgate.activity("scopes/goOnFromGeneration"), "it went on from the host's generation, but not on record"
-    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")
+    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")
 
 
 # --- keys and names -----------------------------------------------------------------------------------
@@ -267,7 +255,7 @@ def test_rotated_keys_reach_the_host_and_an_earlier_set_is_refused(jitgate: Jitg
     until(lambda: membership.read(web.directory).keyset.epoch > before.keyset.epoch, "the new keys do not come", 90)
     assert membership.read(web.directory).keyset.controllers != before.keyset.controllers
     grant = jitgate.open("web-1", CAROL4, seconds=60)
-    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")
+    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")
 
 
 def test_a_new_certificate_authority_is_believed_because_the_root_key_vouches_for_it(
@@ -279,7 +267,7 @@ def test_a_new_certificate_authority_is_believed_because_the_root_key_vouches_fo
     jitgate.start()
     grant = jitgate.open("web-1", CAROL4, seconds=60)
     assert carol.can_connect(ALICE4, 22)
-    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")
+    jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")
 
 
 def test_a_wrong_pin_stops_a_join_before_the_token_is_sent(
@@ -329,7 +317,7 @@ def test_an_approved_newcomer_takes_the_name_and_inherits_no_grant(
             until(lambda: [h for h in jitgate.call("GET", "/api/v1/hosts") if h["state"] == "waiting"], "nobody waits")
             approved = jitgate.run("host", "approve", "db-1")
             assert approved.returncode == 0, approved.stderr
-            _, errors = joining.communicate(timeout=30)
+            _, errors = joining.communicate(timeout=60)
             assert joining.returncode == 0, errors
             new.start()
             until(lambda: not carol.can_connect(BOB4, 22), "the former machine's grant is open on the new one")
@@ -346,9 +334,15 @@ def test_an_idle_agent_is_small_and_quiet(web: Joined) -> None:
     status = Path(f"/proc/{web.pid}/status").read_text()
     resident = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
     assert resident < 40 * 1024, f"{resident} kB resident"
-    before = _cpu(web.pid)
-    time.sleep(2)
-    assert _cpu(web.pid) - before <= 2, "hundredths of a second in two idle seconds"
+    # What a test before has begun may still be under way.
+    until(lambda: _spent(web.pid, seconds=2) <= 2, "it spends more than hundredths of a second in two idle seconds")
+
+
+def _spent(pid: int, seconds: float) -> int:
+    """How much it works within seconds, in clock ticks."""
+    before = _cpu(pid)
+    time.sleep(seconds)
+    return _cpu(pid) - before
 
 
 def _cpu(pid: int) -> int:

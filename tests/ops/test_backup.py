@@ -30,7 +30,7 @@ def test_records_that_are_restored_open_nothing_that_has_ended_since(tmp_path: P
         ended_early = jitgate.open("web-1", BOB4, seconds=3600)
         made = jitgate.run("backup", str(file))
         assert made.returncode == 0, made.stderr
-        jitgate.call("POST", f"/api/v1/grants/{ended_early['id']}/close?wait=20")
+        jitgate.call("POST", f"/api/v1/grants/{ended_early['id']}/close?wait=60")
         assert not network.bob.can_connect(HOST4, 22)
         refused = jitgate.run("restore", str(file))
         assert (refused.returncode, "Stop it" in refused.stderr) == (2, True)

@@ -5,14 +5,14 @@ import random
 import signal
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.connectors.gateway.scene import ALICE, BEHIND, BOB, Echo, echoes, is_cut
-from tests.processes import Jitgate, until
+from tests.processes import Jitgate, left, until
+from tests.stalls import Stalls
 
 from jitgate.ops import privileges
 
@@ -96,7 +96,7 @@ def test_an_early_close_cuts_the_session_and_nothing_listens(jitgate: Gateway) -
     grant = jitgate.ask(ALICE, 60)
     with connect(ALICE, grant["connection"]["port"]) as session:
         assert echoes(session)
-        assert jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")["state"] == "closed"
+        assert jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")["state"] == "closed"
         assert is_cut(session)
     assert not reaches(ALICE, grant["connection"]["port"])
 
@@ -112,7 +112,7 @@ def test_a_machine_that_answers_past_the_gateway_is_exposed_until_it_does_not(ji
     assert enabled.returncode != 0
     assert "exposed" in enabled.stderr
     jitgate.target.close()
-    until(lambda: problem() == "", "it stays exposed", 40)
+    until(lambda: problem() == "", "it stays exposed", 90)
 
 
 def test_udp_alone_is_refused_with_the_reason(jitgate: Gateway) -> None:
@@ -138,8 +138,7 @@ def test_when_the_gateway_is_killed_nothing_listens_and_its_successor_has_the_sa
 def test_when_the_server_is_killed_sessions_go_on_and_the_deadline_is_kept(jitgate: Gateway) -> None:
     limits = {"selector": {"scope": "/"}, "limits": {"session": "end"}}
     jitgate.call("PUT", "/api/v1/guardrails/sessions-end", limits)
-    grant = jitgate.ask(ALICE, 4)
-    began = time.monotonic()
+    grant = jitgate.ask(ALICE, 7)
     port = grant["connection"]["port"]
     os.kill(jitgate.supervisor.pid, signal.SIGSTOP)
     try:
@@ -147,8 +146,10 @@ def test_when_the_server_is_killed_sessions_go_on_and_the_deadline_is_kept(jitga
             jitgate.kill("server")
             assert echoes(session)
             assert reaches(ALICE, port)
-            assert is_cut(session, 6)
-        assert 2 < time.monotonic() - began < 4.1
+            assert left(grant) > 0, "the test was too slow to see it open"
+            with Stalls() as stalls:
+                assert is_cut(session)
+                assert -0.5 - stalls.seconds < left(grant) <= max(0.4, 2 * grant["took"])
         assert not reaches(ALICE, port)
     finally:
         os.kill(jitgate.supervisor.pid, signal.SIGCONT)
@@ -159,7 +160,7 @@ def test_a_server_that_comes_back_finds_the_sessions_of_its_predecessor(jitgate:
     grant = jitgate.ask(ALICE, 300)
     with connect(ALICE, grant["connection"]["port"]) as session:
         jitgate.kill("server")
-        closed = jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")
+        closed = jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")
         assert closed["state"] == "closed"
         assert is_cut(session)
 
@@ -207,7 +208,7 @@ def test_the_gateway_holds_no_right(jitgate: Gateway) -> None:
 
 
 def connect(source: str, port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), 5, (source, 0))
+    return socket.create_connection(("127.0.0.1", port), 30, (source, 0))
 
 
 def reaches(source: str, port: int) -> bool:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import pytest
 from tests.connectors.gateway.scene import ALICE, BEHIND, BOB, Echo, echoes, is_cut
 from tests.elsewhere import Elsewhere
 from tests.ops.test_gateway import connect, reaches
-from tests.processes import Jitgate, until
+from tests.processes import Jitgate, left, until
+from tests.stalls import Stalls
 
 from jitgate.agent.generation import Generation
 from jitgate.connectors.hosts.roster import running_pid
@@ -72,7 +72,7 @@ def ask(jitgate: Jitgate, edge: Elsewhere, source: str, seconds: int, machine: s
 
 
 def close(jitgate: Jitgate, grant: Mapping[str, Any]) -> None:
-    assert jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")["state"] == "closed"
+    assert jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")["state"] == "closed"
 
 
 def test_a_grant_opens_a_mapped_port_elsewhere_and_every_face_tells_it(jitgate: Jitgate, edge: Elsewhere) -> None:
@@ -110,15 +110,16 @@ def test_what_it_has_shut_it_has_signed(jitgate: Jitgate, edge: Elsewhere) -> No
 def test_connections_end_at_their_deadline_with_the_server_dead(jitgate: Jitgate, edge: Elsewhere) -> None:
     limits = {"selector": {"scope": "/"}, "limits": {"session": "end"}}
     jitgate.call("PUT", "/api/v1/guardrails/sessions-end", limits)
-    grant = ask(jitgate, edge, ALICE, 4)
-    began = time.monotonic()
+    grant = ask(jitgate, edge, ALICE, 7)
     port = grant["connection"]["port"]
     with connect(ALICE, port) as session:
         jitgate.kill_all()
         assert echoes(session)
         assert reaches(ALICE, port)
-        assert is_cut(session, 6)
-    assert 2 < time.monotonic() - began < 4.1
+        assert left(grant) > 0, "the test was too slow to see it open"
+        with Stalls() as stalls:
+            assert is_cut(session)
+            assert -0.5 - stalls.seconds < left(grant) <= max(0.4, 2 * grant["took"])
     assert not reaches(ALICE, port)
     jitgate.start()
     until(lambda: jitgate.grant(grant["id"])["state"] == "closed", "the next server does not take over")

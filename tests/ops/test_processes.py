@@ -3,14 +3,12 @@
 import os
 import signal
 import stat
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.netns import ALICE4, ALICE4_SECOND, BOB4, HOST4, Listener, Network, echoes
-from tests.processes import Jitgate, until
+from tests.processes import Jitgate, assert_shuts_on_time, until
 
 from jitgate.agent.records import SETTLED
 from jitgate.ops.privileges import held_capabilities
@@ -46,20 +44,6 @@ def running(shared: Jitgate) -> Jitgate:
     return shared.start() if shared.supervisor.poll() is not None else shared
 
 
-def left(grant: dict[str, str]) -> float:
-    """Seconds until a grant's end."""
-    return (datetime.fromisoformat(grant["endTimeUtc"]) - datetime.now(UTC)).total_seconds()
-
-
-def assert_shuts_on_time(network: Network, grant: dict[str, str]) -> None:
-    """The port is open until just before the grant's end, and shut just after."""
-    assert network.alice.can_connect(HOST4, 22)
-    time.sleep(max(0.0, left(grant) - 0.4))
-    assert network.alice.can_connect(HOST4, 22)
-    time.sleep(max(0.0, left(grant) + 0.02))
-    assert not network.alice.can_connect(HOST4, 22)
-
-
 def test_the_web_process_holds_no_capability_and_can_get_none(running: Jitgate) -> None:
     server, agent = running.pid("server"), running.pid("agent")
     assert held_capabilities(agent), "or this proves nothing"
@@ -87,10 +71,10 @@ def test_a_second_serve_on_the_same_directory_is_refused_and_told_by_whom(runnin
 
 
 def test_a_killed_agent_leaves_the_port_open_until_its_end_and_no_longer(running: Jitgate, network: Network) -> None:
-    grant = running.open(MACHINE, ALICE4, seconds=4)
+    grant = running.open(MACHINE, ALICE4, seconds=7)
     former = running.pid("agent")
     running.kill("agent")
-    assert_shuts_on_time(network, grant)
+    assert_shuts_on_time(grant, lambda: network.alice.can_connect(HOST4, 22))
     assert running.pid("agent") != former
     assert not network.alice.can_connect(HOST4, 22, source=ALICE4_SECOND)
 
@@ -102,9 +86,9 @@ def test_after_an_agent_was_killed_the_next_one_opens_ports(running: Jitgate, ne
 
 
 def test_a_killed_server_comes_back_with_every_grant_it_had_committed(running: Jitgate, network: Network) -> None:
-    grant = running.open(MACHINE, ALICE4, seconds=4)
+    grant = running.open(MACHINE, ALICE4, seconds=7)
     running.kill("server")
-    assert_shuts_on_time(network, grant)
+    assert_shuts_on_time(grant, lambda: network.alice.can_connect(HOST4, 22))
     assert until(lambda: running.grant(grant["id"])["state"] == "closed", "the grant is not closed")
     assert running.grant(grant["id"])["reason"] == "expired"
 
@@ -142,7 +126,7 @@ def test_protecting_again_shuts_the_port_and_goes_on_record(running: Jitgate, ne
     assert running.run("host", "release", MACHINE).returncode == 0
     done = running.run("host", "protect", MACHINE, "-m", "found the key")
     assert done.returncode == 0, done.stderr
-    until(lambda: not network.alice.can_connect(HOST4, 22), "still open", 5)
+    until(lambda: not network.alice.can_connect(HOST4, 22), "still open")
     assert (
         until(lambda: running.activity("scopes/protect"), "not on record")[0]["properties"]["reason"] == "found the key"
     )
@@ -155,18 +139,18 @@ def test_a_release_is_carried_out_though_the_agent_hangs(running: Jitgate, netwo
     assert network.alice.can_connect(HOST4, 22)
     until(lambda: running.activity("scopes/release")[0]["properties"]["reason"] == "the agent hangs", "not on record")
     assert running.run("host", "protect", MACHINE).returncode == 0
-    until(lambda: not network.alice.can_connect(HOST4, 22), "still open", 5)
+    until(lambda: not network.alice.can_connect(HOST4, 22), "still open")
 
 
 def test_with_every_process_dead_a_port_shuts_on_time_and_the_next_start_goes_on(
     running: Jitgate, network: Network
 ) -> None:
     """Cases CL1 and CL3; that a status needs no server is case HO7."""
-    grant = running.open(MACHINE, ALICE4, seconds=4)
+    grant = running.open(MACHINE, ALICE4, seconds=15)
     running.kill_all()
     told = running.run("host", "status", MACHINE)
-    assert f"tcp/22 from {ALICE4} for 0:00:0" in told.stdout, told.stdout + told.stderr
-    assert_shuts_on_time(network, grant)
+    assert f"tcp/22 from {ALICE4} for 0:00:" in told.stdout, told.stdout + told.stderr
+    assert_shuts_on_time(grant, lambda: network.alice.can_connect(HOST4, 22))
     running.start()
     assert until(lambda: running.grant(grant["id"])["state"] == "closed", "the grant is not closed")
     assert not network.alice.can_connect(HOST4, 22)
@@ -178,7 +162,7 @@ def test_when_the_supervisor_dies_the_others_end_and_leave_the_firewall_as_it_is
     running.open(MACHINE, ALICE4, seconds=60)
     running.supervisor.kill()
     running.supervisor.wait()
-    until(lambda: not running.pids("server") and not running.pids("agent"), "somebody lives on", 10)
+    until(lambda: not running.pids("server") and not running.pids("agent"), "somebody lives on")
     assert network.alice.can_connect(HOST4, 22)
     assert not network.alice.can_connect(HOST4, 22, source=ALICE4_SECOND)
 
@@ -187,7 +171,7 @@ def test_an_orderly_end_leaves_the_firewall_as_it_is(running: Jitgate, network: 
     running.open(MACHINE, ALICE4, seconds=60)
     with network.alice.connect(HOST4, 22, source=ALICE4) as session:
         running.supervisor.terminate()
-        assert running.supervisor.wait(15) == 0
+        assert running.supervisor.wait(60) == 0
         assert not running.pids("server")
         assert not running.pids("agent")
         assert not (running.directory / "server.json").exists()

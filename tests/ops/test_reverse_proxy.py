@@ -51,7 +51,7 @@ class Front:
             base_url=f"https://127.0.0.1:{self.people}",
             headers={"Host": NAME, **headers},
             transport=ByName(verify=context, local_address=source),
-            timeout=20,
+            timeout=60,
         )
 
 

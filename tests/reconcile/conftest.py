@@ -74,4 +74,4 @@ async def running(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         await made.wait()
         yield made
         house.reconciler.stop()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)

@@ -91,7 +91,7 @@ def test_what_one_is_asked_the_second_opens_and_the_third_seals(parts: Parts, ne
         assert not network.bob.can_connect(ALICE4, 22)
         grant = parts.web.open("web-1", BOB4, seconds=60)
         assert network.bob.can_connect(ALICE4, 22)
-        parts.web.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=20")
+        parts.web.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")
         assert not network.bob.can_connect(ALICE4, 22)
     until(lambda: parts.web.activity("")[0]["sequence"], "nobody seals the record")
 

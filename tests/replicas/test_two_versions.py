@@ -67,7 +67,7 @@ def test_an_older_replica_works_on_beside_a_newer_one_that_goes_on_when_it_has_e
             grant = new.open("web-1", ALICE4, seconds=300)
             assert network.alice.can_connect(HOST4, 22), "what the newer one is asked the older one opens"
             old.kill("server")
-            old.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=20")
+            old.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")
             assert not network.alice.can_connect(HOST4, 22), "an older one that starts again works on"
             waits = new.run("db", "migrate", "--post")
             assert (waits.returncode, (old.directory / "replica").read_text().strip() in waits.stdout) == (3, True)

@@ -58,7 +58,7 @@ class Clients:
 
     def client(self, **headers: str) -> httpx.Client:
         """A client over a connection of its own."""
-        return httpx.Client(base_url=self.url, headers=headers, verify=self._trust(), timeout=20)
+        return httpx.Client(base_url=self.url, headers=headers, verify=self._trust(), timeout=90)
 
     def as_owner(self) -> httpx.Client:
         return self.client(Authorization=f"Bearer {self._token}")
@@ -159,7 +159,7 @@ def is_heard(jitgate: Jitgate) -> bool:
 def learns(jitgate: Jitgate, edge: Elsewhere, after: int) -> membership.Membership:
     """What the agent knows once it has a key set later than an epoch: it opens and shuts a port with it."""
     grant = jitgate.open("win-1", "127.0.0.2", seconds=60, port=edge.target.port)
-    assert jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=10")["state"] == "closed"
+    assert jitgate.call("POST", f"/api/v1/grants/{grant['id']}/close?wait=60")["state"] == "closed"
     until(lambda: membership.read(edge.directory).keyset.epoch > after, "the agent is not told")
     return membership.read(edge.directory)
 

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 from tests.house import HOUR, House
 from tests.netns import HOST4, HOST6, Network
+from tests.stalls import Stalls
 from tests.stateful.model import ADDRESSES
 from tests.stateful.worlds import Probe
 
@@ -27,6 +28,7 @@ from jitgate.core.desired import Desired
 from jitgate.core.machine import Machine
 
 PORTS = (22, 53)
+_SLICES = 8
 _ANSWERS_WITHIN, _AT_THE_LATEST = 0.08, 0.5
 """Seconds until a port without an answer counts as shut: at first sight, and when that is not what was expected."""
 
@@ -81,7 +83,6 @@ class NftWorld:
     lengths = (3 * HOUR, HOUR, timedelta(seconds=1.5), timedelta(seconds=0.7))
     pauses = (timedelta(milliseconds=1), timedelta(seconds=0.2), timedelta(seconds=1))
     tick = timedelta(0)
-    slack = timedelta(seconds=1)
     lease = timedelta(seconds=0.3)
     back_off = timedelta(seconds=0.5)
     look_takes = timedelta(seconds=0.6)
@@ -93,6 +94,7 @@ class NftWorld:
         with contextlib.ExitStack() as opened:
             if not self.kernel_knows_owners:
                 opened.enter_context(patch.object(Nft, "claim", lambda *_: False))
+            self._stalls = opened.enter_context(Stalls())
             self.runner = opened.enter_context(asyncio.Runner())
             self.house = House(SteppedClock(), self.machines)
             opened.callback(self.house.close)
@@ -108,6 +110,11 @@ class NftWorld:
             self.runner.run(self.house.__aenter__())
             self._meet()
             self._opened = opened.pop_all()
+
+    @property
+    def slack(self) -> timedelta:
+        """A request takes its time, and longer where the machine stands still."""
+        return timedelta(seconds=1 + self._stalls.seconds)
 
     def passing(self, probes: Iterable[Probe], patience: float = _ANSWERS_WITHIN) -> dict[Probe, set[str]]:
         """All at once: what is shut is known only when nothing has come for a while."""
@@ -185,9 +192,13 @@ class NftWorld:
         poll = select.poll()
         for number, (_, probe, _) in waiting.items():
             poll.register(number, select.POLLOUT if probe[2] == "TCP" else select.POLLIN)
+        # In slices: who answers is a thread of this process; a machine that stands still takes one from it, not all.
         until = time.monotonic() + patience
-        while waiting and (left := until - time.monotonic()) > 0:
-            for number, _ in poll.poll(left * 1000):
+        quiet = 0
+        while waiting and (quiet < _SLICES or time.monotonic() < until):
+            found_now = poll.poll(1000 * patience / _SLICES)
+            quiet += not found_now
+            for number, _ in found_now:
                 poll.unregister(number)
                 sent, probe, address = waiting.pop(number)
                 if sent.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:

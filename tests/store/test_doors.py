@@ -77,7 +77,7 @@ async def test_a_write_that_raises_undoes_itself_and_nothing_of_its_neighbours_i
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert [str(outcome) for outcome in found] == ["None", "not 1", "None", "not 3", "None", "not 5"]
     assert await store.read(names) == ["p0", "p2", "p4"]
-    assert await store.woken.wait(10) == {"scope 0", "scope 2", "scope 4"}
+    assert await store.woken.wait(60) == {"scope 0", "scope 2", "scope 4"}
     assert commits.count("store.before_commit") == 1
 
 
@@ -97,11 +97,11 @@ async def test_nobody_hears_of_a_write_before_its_commit(store: Store, monkeypat
     def hold(name: str) -> None:
         if name == "store.before_commit":
             reached.set()
-            go_on.wait(10)
+            go_on.wait(60)
 
     monkeypatch.setattr(writer, "failpoint", hold)
     task = asyncio.create_task(store.write(lambda tx: principals.add(tx, "1", "ann")))
-    await asyncio.to_thread(reached.wait, 10)
+    await asyncio.to_thread(reached.wait, 60)
     assert not task.done()
     assert await store.read(names) == []
     go_on.set()
@@ -305,7 +305,7 @@ class gathered:  # noqa: N801 - reads as a statement
     async def __aenter__(self) -> None:
         def hold(_tx: Tx) -> None:
             self._held.set()
-            self._go_on.wait(10)
+            self._go_on.wait(60)
             raise Conflict("nothing to commit")
 
         self._task = asyncio.create_task(self._store.write(hold))

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 from tests.store.rows import add_scope
@@ -18,7 +17,7 @@ def wake_both(tx: Tx) -> None:
 
 
 async def test_a_committed_write_wakes_its_scopes(store: Store) -> None:
-    waiting = asyncio.create_task(store.woken.wait(10))
+    waiting = asyncio.create_task(store.woken.wait(60))
     await asyncio.sleep(0)
     await store.write(wake_both)
     assert await waiting == {"a", "b"}
@@ -27,7 +26,7 @@ async def test_a_committed_write_wakes_its_scopes(store: Store) -> None:
 async def test_a_wake_that_nobody_waits_for_is_kept_and_given_once(store: Store) -> None:
     await store.write(lambda tx: tx.wake("a"))
     await store.write(lambda tx: tx.wake("b"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await store.woken.wait(600) == {"a", "b"}
     assert await store.woken.wait(0) == set()
 
@@ -40,11 +39,11 @@ async def test_what_is_rolled_back_wakes_nobody(store: Store) -> None:
     with pytest.raises(Conflict):
         await store.write(work)
     await store.write(lambda tx: tx.wake("b"))
-    assert await store.woken.wait(10) == {"b"}
+    assert await store.woken.wait(60) == {"b"}
 
 
 async def test_who_is_woken_sees_what_was_written(store: Store) -> None:
-    waiting = asyncio.create_task(store.woken.wait(10))
+    waiting = asyncio.create_task(store.woken.wait(60))
     await asyncio.sleep(0)
 
     def work(tx: Tx) -> None:
@@ -59,23 +58,22 @@ async def test_who_is_woken_sees_what_was_written(store: Store) -> None:
 
 
 async def test_waiting_ends_at_its_limit_and_can_be_cancelled(store: Store) -> None:
-    before = time.monotonic()
-    assert await store.woken.wait(0.05) == set()
-    assert time.monotonic() - before < 5
-    waiting = asyncio.create_task(store.woken.wait(10))
+    async with asyncio.timeout(60):
+        assert await store.woken.wait(0.05) == set()
+    waiting = asyncio.create_task(store.woken.wait(60))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await store.write(lambda tx: tx.wake("a"))
-    assert await store.woken.wait(10) == {"a"}
+    assert await store.woken.wait(60) == {"a"}
 
 
 async def test_a_second_task_that_waits_is_refused_since_it_would_take_the_first_ones_scopes(store: Store) -> None:
-    waiting = asyncio.create_task(store.woken.wait(10))
+    waiting = asyncio.create_task(store.woken.wait(60))
     await asyncio.sleep(0)
     with pytest.raises(RuntimeError, match="already waits"):
-        await store.woken.wait(10)
+        await store.woken.wait(60)
     await store.write(lambda tx: tx.wake("a"))
     assert await waiting == {"a"}
 

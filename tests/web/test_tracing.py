@@ -167,8 +167,8 @@ def test_spans_of_a_real_server_arrive_at_a_collector(tmp_path: Path) -> None:
 
 def ask_a_server(directory: Path) -> Any:
     with Server(directory) as server, server.client() as client:
-        client.post("/api/v1/machines/enable", json={"machines": ["web-1"]}, params={"wait": 10})
-        asked = client.post("/api/v1/requests", json=ask(protocol="TCP", duration="PT1H"), params={"wait": 10}).json()
+        client.post("/api/v1/machines/enable", json={"machines": ["web-1"]}, params={"wait": 60})
+        asked = client.post("/api/v1/requests", json=ask(protocol="TCP", duration="PT1H"), params={"wait": 60}).json()
     assert asked["grants"][0]["state"] == "open"
     return asked
 

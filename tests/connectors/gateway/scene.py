@@ -31,7 +31,7 @@ from jitgate.core.prefixes import Prefix, canonical
 ALICE, BOB, SIX = "127.0.0.2", "127.0.0.3", "::1"
 MACHINE, BEHIND = "11111111-0000-0000-0000-000000000001", "127.0.0.20"
 UUID6, BEHIND6 = "11111111-0000-0000-0000-000000000006", "::1"
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 class Echo:

@@ -10,6 +10,8 @@ from tests.netns import Network
 
 from jitgate.connectors.hosts.nft import Nft
 
+_PATIENCE_SECONDS = 15.0
+
 
 @pytest.fixture
 def network() -> Iterator[Network]:
@@ -40,11 +42,11 @@ def kernel_without_persist(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def eventually() -> Callable[[Callable[[], bool], float], bool]:
-    """Whether something becomes true within so many seconds."""
+def eventually() -> Callable[[Callable[[], bool]], bool]:
+    """Whether something becomes true, before the enforcer would look by itself (after half a minute)."""
 
-    def wait(happens: Callable[[], bool], seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
+    def wait(happens: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         while not happens():
             if time.monotonic() > deadline:
                 return False

@@ -14,6 +14,7 @@ import pytest
 from tests.connectors.hosts.scene import END, PORT, Scene, key, port_key
 from tests.firewalls import Firewall, Firewalld, Ufw
 from tests.netns import ALICE4, ALICE6, HOST4, HOST6, Namespace
+from tests.stalls import Stalls
 
 from jitgate.core.desired import Protocol
 
@@ -22,9 +23,10 @@ pytestmark = pytest.mark.needs_root
 PUBLISHED = 8022
 BOX4 = "10.71.9.2"
 A_MOMENT = 2.0
-"""Seconds. firewalld drops everything while it reloads, and ufw while it loads its rules anew."""
+"""Seconds. firewalld drops everything while it reloads, and ufw while it loads its rules anew; on a slow machine for as
+long as that takes there."""
 
-Eventually = Callable[[Callable[[], bool], float], bool]
+Eventually = Callable[[Callable[[], bool]], bool]
 
 
 @pytest.fixture(params=[Ufw, Firewalld], ids=["ufw", "firewalld"])
@@ -59,10 +61,11 @@ def test_a_port_that_another_firewall_allows_is_shut_opens_for_its_source_and_sh
     alice, bob = beside.network.alice, beside.network.bob
     assert not reaches(alice)
     assert not alice.can_exchange(HOST4, PORT)
-    beside.open(f"{ALICE4}/32", f"{ALICE6}/128", seconds=3)
+    beside.open(f"{ALICE4}/32", f"{ALICE6}/128")
     assert reaches(alice)
     assert not reaches(bob)
-    assert eventually(lambda: not alice.can_connect(HOST4, PORT), 4)
+    beside.open(f"{ALICE4}/32", f"{ALICE6}/128", seconds=1)
+    assert eventually(lambda: not alice.can_connect(HOST4, PORT))
     assert not reaches(alice)
     assert beside.ask(complete=True).outranked == ()
 
@@ -81,13 +84,16 @@ def test_another_firewall_that_starts_anew_opens_nothing_and_takes_no_grant_away
 ) -> None:
     granted = (f"{ALICE4}/32", f"{ALICE6}/128")
     end = beside.open(*granted)
-    with Trying(beside.network.bob) as bob, Trying(beside.network.alice) as alice:
+    took: list[float] = []
+    with Trying(beside.network.bob) as bob, Trying(beside.network.alice) as alice, Stalls() as stalls:
         for _ in range(2):
+            begun = time.monotonic()
             getattr(firewall, upheaval)()
+            took.append(time.monotonic() - begun)
         assert reaches(beside.network.alice)
     assert bob.came_in == 0
     assert bob.tries > 3
-    assert alice.longest_gap < A_MOMENT
+    assert alice.longest_gap < max(A_MOMENT, *took) + stalls.seconds
     assert not reaches(beside.network.bob)
     report = beside.ask({key(each): end for each in granted}, complete=True)
     assert (report.repaired, report.standing) == ((), {key(each): end for each in granted})

@@ -13,6 +13,7 @@ import pytest
 from tests.connectors.hosts.scene import END, MACHINE, PORT, Scene, both, key
 from tests.connectors.hosts.ticker import Ticker, time_of_last_tick
 from tests.netns import ALICE4, ALICE4_SECOND, ALICE6, BOB4, HOST4, HOST6, Network, echoes
+from tests.stalls import Stalls
 
 from jitgate.clock import ManualClock, SystemClock
 from jitgate.connectors.hosts.nf_tables import Reader
@@ -21,7 +22,7 @@ from jitgate.core.desired import AccessKey, SessionEnd
 
 pytestmark = pytest.mark.needs_root
 
-Eventually = Callable[[Callable[[], bool], float], bool]
+Eventually = Callable[[Callable[[], bool]], bool]
 DOOMED = Path(__file__).with_name("doomed.py")
 
 
@@ -35,6 +36,9 @@ class Doomed:
         )
         assert self._process.stdout is not None
         self.end = datetime.fromisoformat(self._process.stdout.readline().strip())
+        took = SystemClock().wall() - (self.end - timedelta(seconds=seconds))
+        self.earliest = self.end - max(2 * took, timedelta(seconds=0.5))
+        """The kernel counts from when it reads an element: a slow transaction must not lengthen it."""
 
     def die(self) -> None:
         """Let it kill itself, and see that nothing of it is left."""
@@ -57,7 +61,7 @@ def milliseconds_left(scene: Scene, asked: AccessKey) -> int:
 
 def test_a_port_shuts_at_its_deadline_with_every_process_dead(network: Network, tmp_path: Path) -> None:
     """Cases CL1, CL3 and HO9: nothing of ours is alive when the time comes, for TCP, UDP, IPv4 and a live session."""
-    doomed = Doomed(network, tmp_path, SessionEnd.END, 1.6, f"{ALICE4}/32")
+    doomed = Doomed(network, tmp_path, SessionEnd.END, 6, f"{ALICE4}/32")
     doomed.die()
     assert network.alice.can_connect(HOST4, PORT)
     assert network.alice.can_exchange(HOST4, PORT)
@@ -72,12 +76,13 @@ def test_a_port_shuts_at_its_deadline_with_every_process_dead(network: Network, 
 
 def test_a_stream_from_the_server_stops_at_the_deadline_with_every_process_dead(tmp_path: Path) -> None:
     """Case CK5: no packet after the end, though the client sends nothing that could be refused."""
-    with Network() as network, Ticker(network.host, PORT):
-        doomed = Doomed(network, tmp_path, SessionEnd.END, 1.2, f"{ALICE4}/32")
+    with Network() as network, Ticker(network.host, PORT), Stalls() as stalls:
+        doomed = Doomed(network, tmp_path, SessionEnd.END, 5, f"{ALICE4}/32")
         doomed.die()
         with network.alice.connect(HOST4, PORT) as session:
             last = time_of_last_tick(session)
-    assert doomed.end - timedelta(seconds=0.5) < last <= doomed.end + timedelta(milliseconds=40)
+    assert last <= doomed.end + timedelta(milliseconds=40)
+    assert last > doomed.earliest - timedelta(seconds=stalls.seconds)
 
 
 def test_a_transaction_that_takes_long_lengthens_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +97,10 @@ def test_a_transaction_that_takes_long_lengthens_nothing(scene: Scene, monkeypat
     asked = scene.clock.elapsed()
     monkeypatch.setattr(Nft, "run", slow)
     scene.open(f"{ALICE4}/32", seconds=30)
+    before = scene.clock.elapsed()
     left = milliseconds_left(scene, key(f"{ALICE4}/32")) / 1000
-    assert asked + 28 < scene.clock.elapsed() + left <= asked + 30.01
+    assert before + left <= asked + 30.01
+    assert scene.clock.elapsed() + left > asked + 30 - max(2, 2 * (before - asked))
 
 
 def test_a_flush_with_the_owner_dead_and_the_boot_ruleset_loaded_leaves_the_port_shut(
@@ -115,13 +122,15 @@ def test_a_restarted_agent_neither_lengthens_nor_drops_what_stands(network: Netw
     doomed = Doomed(network, tmp_path, SessionEnd.KEEP, 60, f"{ALICE4}/32")
     doomed.die()
     scene = Scene(network, tmp_path)
+    begun = time.monotonic()
     before = milliseconds_left_of_two(scene)
     report = scene.start()
     try:
         after = milliseconds_left_of_two(scene)
+        passed = 1000 * (time.monotonic() - begun)
         assert report.standing[key(f"{ALICE4}/32")] == doomed.end
         assert report.repaired == ()
-        assert before - 2_000 < after <= before
+        assert before - passed - 20 <= after <= before
         assert network.alice.can_connect(HOST4, PORT)
         with pytest.raises(AssertionError, match="Operation not permitted"):
             network.host.nft("delete table inet jitgate")
@@ -140,11 +149,11 @@ def milliseconds_left_of_two(scene: Scene) -> int:
 def test_the_kernel_lets_go_at_the_deadline_and_never_after_it(scene: Scene) -> None:
     """Early by what a slow transaction is allowed for at most: the kernel counts from when it reads an element."""
     begun = SystemClock().wall()
-    end = scene.open(f"{ALICE4}/32", seconds=1.2)
+    end = scene.open(f"{ALICE4}/32", seconds=4)
     allowed = 2 * (SystemClock().wall() - begun)
     scene.close()
     with contextlib.closing(Reader(scene.network.host.name)) as reader:
-        seen = SystemClock().wall()
+        seen = begun
         while True:
             before = SystemClock().wall()
             if not reader.elements("jitgate", "open4_32"):
@@ -152,6 +161,7 @@ def test_the_kernel_lets_go_at_the_deadline_and_never_after_it(scene: Scene) -> 
             seen = before
             time.sleep(0.001)
         gone = SystemClock().wall()
+    assert seen > begun, "the test was too slow to see it stand"
     assert seen <= end, f"it stood {seen - end} after its deadline"
     assert gone >= end - max(allowed, timedelta(milliseconds=20)), f"it was gone {end - gone} before its deadline"
     assert not scene.network.alice.can_connect(HOST4, PORT)
@@ -177,9 +187,9 @@ def test_a_later_end_holds(scene: Scene) -> None:
 def test_an_earlier_end_holds(scene: Scene) -> None:
     """Case OV5."""
     scene.open(f"{ALICE4}/32", seconds=90)
-    scene.open(f"{ALICE4}/32", seconds=0.4)
+    end = scene.open(f"{ALICE4}/32", seconds=4)
     assert scene.network.alice.can_connect(HOST4, PORT)
-    time.sleep(0.42)
+    sleep_until(end + timedelta(milliseconds=20))
     assert not scene.network.alice.can_connect(HOST4, PORT)
 
 
@@ -188,9 +198,8 @@ def test_several_deadlines_in_one_moment_are_all_kept(scene: Scene, eventually: 
     scene.ports = both(END)
     end = scene.clock.wall() + timedelta(seconds=0.4)
     keys = [key(prefix) for prefix in (f"{ALICE4}/32", "10.71.0.0/16", f"{ALICE6}/128", "::/0", BOB4 + "/32")]
-    scene.ask(dict.fromkeys(keys, end))
-    assert eventually(lambda: bool(scene.reports), 2)
-    assert set().union(*(report.shut for report in scene.reports)) == set(keys)
+    asked = scene.ask(dict.fromkeys(keys, end))
+    assert eventually(lambda: asked.shut.union(*(report.shut for report in scene.reports)) == set(keys))
     assert ALICE4 not in scene.ruleset()
     assert not scene.network.alice.can_connect(HOST4, PORT)
     assert not scene.network.alice.can_connect(HOST6, PORT)

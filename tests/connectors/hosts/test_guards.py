@@ -17,7 +17,7 @@ from jitgate.core.desired import Protection, SessionEnd
 
 pytestmark = pytest.mark.needs_root
 
-Eventually = Callable[[Callable[[], bool], float], bool]
+Eventually = Callable[[Callable[[], bool]], bool]
 FORCED = Protection(SessionEnd.KEEP, force=True)
 
 
@@ -47,7 +47,7 @@ def test_a_port_is_not_protected_while_somebody_whom_nothing_covers_is_connected
 def test_it_is_protected_as_soon_as_they_are_gone(unprotected: Scene, eventually: Eventually) -> None:
     with unprotected.network.alice.connect(HOST4, PORT):
         assert unprotected.ask(complete=True).protected[port_key()]
-    assert eventually(lambda: unprotected.ask().protected == {port_key(): ""}, 2)
+    assert eventually(lambda: unprotected.ask().protected == {port_key(): ""})
     assert not unprotected.network.alice.can_connect(HOST4, PORT)
 
 

@@ -18,7 +18,7 @@ def ping(client: Namespace, address: str) -> bool:
     """Whether an ICMP echo request is answered."""
     request, answer, protocol = (128, 129, socket.IPPROTO_ICMPV6) if ":" in address else (8, 0, socket.IPPROTO_ICMP)
     with client.inside(lambda: socket.socket(family_of(address), socket.SOCK_RAW, protocol)) as raw:
-        raw.settimeout(1)
+        raw.settimeout(30)
         raw.sendto(struct.pack(">BBHHH", request, 0, 0xFFFE - (request << 8), 0, 1), (address, 0))
         # A raw IPv4 socket shows the IP header as well, and what else arrives.
         return any(raw.recv(256)[0 if ":" in address else 20] == answer for _ in range(3))

@@ -2,17 +2,19 @@
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 from tests.connectors.hosts.scene import END, PORT, Scene, both, key, port_key
 from tests.connectors.hosts.ticker import Ticker, ticks
-from tests.netns import ALICE4, ALICE6, HOST4, HOST6
+from tests.netns import ALICE4, ALICE6, HOST4, HOST6, answers
 
 from jitgate.core.desired import Protocol
 
 pytestmark = pytest.mark.needs_root
+
+Eventually = Callable[[Callable[[], bool]], bool]
 
 PUBLISHED = 8022
 
@@ -37,10 +39,14 @@ def published(scene: Scene) -> Iterator[Scene]:
         yield scene
 
 
-def test_a_published_port_is_protected_under_the_number_that_clients_use(published: Scene) -> None:
+def test_a_published_port_is_protected_under_the_number_that_clients_use(
+    published: Scene, eventually: Eventually
+) -> None:
     """Case HO3."""
     alice = published.network.alice
-    assert alice.can_connect(HOST4, PUBLISHED), "it must be reachable to begin with"
+    # A link that is new takes up to a second to find its neighbours.
+    assert eventually(lambda: alice.can_connect(HOST4, PUBLISHED)), "it must be reachable to begin with"
+    assert eventually(lambda: alice.can_connect(HOST6, PUBLISHED)), "it must be reachable to begin with"
     published.ask(complete=True)
     assert not alice.can_connect(HOST4, PUBLISHED)
     assert not alice.can_connect(HOST6, PUBLISHED)
@@ -64,10 +70,9 @@ def test_a_session_through_a_published_port_ends_in_both_directions(published: S
         with published.network.alice.connect(HOST4, PUBLISHED + 1) as session:
             assert ticks(session)
             published.ask({key(f"{ALICE4}/32", PUBLISHED + 1): None})
-            server.heard = b""
             session.sendall(b"late")
             assert not ticks(session)
-            assert server.heard == b""
+            assert b"late" not in server.heard
 
 
 def test_what_a_protected_port_forwards_elsewhere_is_left_alone(published: Scene) -> None:
@@ -100,11 +105,10 @@ def large_datagram_returns(scene: Scene, address: str, port: int) -> bool:
     """Whether a datagram of three fragments is echoed."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with scene.network.alice.make_socket(family, socket.SOCK_DGRAM) as made:
-        made.settimeout(0.25)
         made.connect((address, port))
         made.send(b"x" * 4000)
         try:
-            return len(made.recv(65536)) == 4000
+            return answers(made) and len(made.recv(65536)) == 4000
         except OSError:
             return False
 

@@ -8,11 +8,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from tests.netns import Namespace
+from tests.netns import Namespace, answers
 
 from jitgate.clock import SystemClock
 
 _EVERY_SECONDS = 0.01
+_SILENT_AFTER = 30
+"""So many times nothing is to be heard in the time in which there should be something."""
 
 
 class Ticker:
@@ -60,18 +62,22 @@ def ticks(session: socket.socket, seconds: float = 0.3) -> bool:
     with contextlib.suppress(BlockingIOError):
         while session.recv(65536):
             pass
-    session.settimeout(seconds)
-    try:
-        return bool(session.recv(64))
-    except TimeoutError:
-        return False
+    session.setblocking(True)
+    return answers(session, seconds) and bool(session.recv(64))
 
 
 def time_of_last_tick(session: socket.socket) -> datetime:
-    """When the server was heard for the last time before it fell silent."""
-    session.settimeout(0.3)
-    last = SystemClock().wall()
-    with contextlib.suppress(TimeoutError):
-        while session.recv(64):
-            last = SystemClock().wall()
+    """When the server was heard for the last time before it fell silent.
+
+    No later than it came: the last moment at which nothing was there yet. So a test that is held up finds nothing late.
+    """
+    last = silent = SystemClock().wall()
+    quiet = 0
+    while quiet < _SILENT_AFTER:
+        if answers(session, _EVERY_SECONDS) and session.recv(65536):
+            last, quiet = silent, 0
+        else:
+            quiet += 1
+        if not answers(session, 0):
+            silent = SystemClock().wall()
     return last

@@ -106,4 +106,4 @@ class Cloud:
         """Until IPv6 passes: a link that is new takes up to a second to find its neighbours."""
         for client in (self.alice, self.bob):
             for address in (WEB[1], OTHER[1]):
-                client.can_connect(address, 9, timeout=3)
+                client.can_connect(address, 9, timeout=30)

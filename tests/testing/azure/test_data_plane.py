@@ -162,4 +162,4 @@ def test_the_analysis_says_what_packets_find(cloud: Cloud, inner: list[Any], out
             for client, addresses in ((cloud.alice, ALICE), (cloud.bob, BOB), (cloud.other, OTHER)):
                 source = addresses[1 if ":" in place.address else 0]
                 expected = through.holds(ipaddress.ip_address(source))
-                assert client.can_connect(place.address, 22, timeout=0.05 if not expected else 1) is expected, source
+                assert client.can_connect(place.address, 22, timeout=0.05 if not expected else 30) is expected, source

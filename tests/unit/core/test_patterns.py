@@ -34,9 +34,9 @@ def test_a_pattern_matches_what_it_means(pattern: str, text: str) -> None:
 def test_the_cleverest_pattern_costs_no_more_than_reading_the_text() -> None:
     """The same pattern as a regular expression that tries again would take years."""
     pattern, text = "*a" * 120 + "b", "a" * 20_000
-    began = time.perf_counter()
+    began = time.process_time()
     assert not matches(pattern, text)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @given(PATTERNS, PATTERNS, WORDS)

@@ -23,7 +23,7 @@ def api(server: Server) -> Iterator[httpx.Client]:
     """The owner's client, with web-1 protected."""
     with server.client() as client:
         client.base_url = httpx.URL(f"{server.base_url}/api/v1/")
-        protected = client.post("machines/enable", json={"machines": ["web-1"]}, params={"wait": 10})
+        protected = client.post("machines/enable", json={"machines": ["web-1"]}, params={"wait": 60})
         assert protected.status_code == 200, protected.text
         assert protected.json()[0]["ports"], protected.text
         yield client

@@ -79,7 +79,7 @@ def test_a_token_limited_to_a_place_is_good_there_only(server: Server, api: http
 
 
 def test_a_limit_holds_for_ones_own_grants_too(server: Server, api: httpx.Client) -> None:
-    grant = api.post("requests", json=ask(), params={"wait": 10}).json()["grants"][0]["id"]
+    grant = api.post("requests", json=ask(), params={"wait": 60}).json()["grants"][0]["id"]
     with client_of(server, make(api, limit=READ_ONLY)["secret"]) as client:
         assert client.get(f"grants/{grant}").status_code == 200
         assert client.post(f"grants/{grant}/close").status_code == 403

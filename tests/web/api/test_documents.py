@@ -30,7 +30,7 @@ def test_a_policy_comes_back_as_it_was_put(api: httpx.Client) -> None:
 
 
 def test_a_policy_is_found_by_name_and_by_id_in_any_case(api: httpx.Client) -> None:
-    api.put("policies/mine", json=DOCUMENT, params={"wait": 10})
+    api.put("policies/mine", json=DOCUMENT, params={"wait": 60})
     by_name = api.get("policies/mine").json()
     assert api.get(f"policies{by_name['id']}").json() == by_name
     assert api.get(f"policies{by_name['id'].upper()}").json()["machines"] == by_name["machines"]

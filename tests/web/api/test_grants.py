@@ -1,15 +1,20 @@
 """What can be done with a grant, and when it is said to be done."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
 from tests.server import Server
 from tests.web.api.conftest import ME, ask
 
+from jitgate.connectors.base import Outcome, Plan
 from jitgate.core.desired import AccessKey, Protocol
 from jitgate.core.prefixes import Prefix
 
@@ -21,9 +26,9 @@ class Opened:
 
     def __init__(self, server: Server, client: httpx.Client) -> None:
         self.server, self.client = server, client
-        client.post("/api/v1/machines/enable", json={"machines": ["web-1"]}, params={"wait": 10})
+        client.post("/api/v1/machines/enable", json={"machines": ["web-1"]}, params={"wait": 60})
         body = ask(protocol="TCP", duration="PT1H")
-        self.grant = client.post("/api/v1/requests", json=body, params={"wait": 10}).json()["grants"][0]
+        self.grant = client.post("/api/v1/requests", json=body, params={"wait": 60}).json()["grants"][0]
         assert self.grant["state"] == "open"
         server.connector.delay_next(SLOW, calls=2)
 
@@ -31,6 +36,22 @@ class Opened:
         answer = self.client.post(f"/api/v1/grants/{self.grant['id']}/{what}", json=body, params={"wait": wait})
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While the firewall answers nothing."""
+        go_on = threading.Event()
+        apply = self.server.connector.apply
+
+        async def wait(plan: Plan) -> Outcome:
+            await asyncio.to_thread(go_on.wait)
+            return await apply(plan)
+
+        with patch.object(self.server.connector, "apply", wait):
+            try:
+                yield
+            finally:
+                go_on.set()
 
     def standing(self, source: str = ME) -> datetime | None:
         """Until when the firewall holds the port open."""
@@ -64,14 +85,16 @@ def test_with_wait_a_move_is_answered_when_the_new_source_is_open(opened: Opened
 
 
 def test_while_it_moves_the_old_source_stays_open(opened: Opened) -> None:
-    opened.do("move", {"sources": ["192.0.2.5"]}, wait=0)
-    assert opened.standing() is not None
-    old = opened.client.get(f"/api/v1/grants/{opened.grant['id']}", params={"wait": 10}).json()
+    with opened.held():
+        opened.do("move", {"sources": ["192.0.2.5"]}, wait=0)
+        assert opened.standing() is not None
+    old = opened.client.get(f"/api/v1/grants/{opened.grant['id']}", params={"wait": 60}).json()
     assert (old["state"], old["reason"]) == ("closed", "superseded")
 
 
 def test_without_wait_nothing_is_waited_for(opened: Opened) -> None:
-    assert opened.do("close", wait=0)["state"] == "closing"
+    with opened.held():
+        assert opened.do("close", wait=0)["state"] == "closing"
 
 
 def test_an_end_is_needed_and_one_is_enough(opened: Opened) -> None:

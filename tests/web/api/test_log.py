@@ -17,10 +17,11 @@ def test_one_request_is_followed_by_its_ids_from_the_call_to_open_to_shut(api: h
     headers = {"x-ms-correlation-request-id": CORRELATION}
     with structlog.testing.capture_logs(processors=[merge_contextvars]) as told:
         body = ask(protocol="TCP", duration="PT1H")
-        asked = api.post("requests", json=body, params={"wait": 10}, headers=headers).json()
+        asked = api.post("requests", json=body, params={"wait": 60}, headers=headers).json()
         grant = asked["grants"][0]["id"]
-        closed = api.post(f"grants/{grant}/close", params={"wait": 10})
+        closed = api.post(f"grants/{grant}/close", params={"wait": 60})
         until(lambda: [line for line in of(told, grant) if line["state"] == "closed"], "it is not told that it shut")
+        until(lambda: len(calls(told)) == 2, "the calls are not told of")
     found = {line["state"]: line for line in of(told, grant)}
     assert list(found) == ["opening", "open", "closing", "closed"]
     assert {line["request"] for line in found.values()} == {asked["id"]}
@@ -30,11 +31,14 @@ def test_one_request_is_followed_by_its_ids_from_the_call_to_open_to_shut(api: h
     [scope] = {line["scope"] for line in found.values()}
     for state in ("open", "closed"):
         assert found[state]["correlation"].startswith(f"{scope}#")
-    calls = [line for line in told if line["event"] == "request"]
-    assert [(line["path"], line["correlation"]) for line in calls] == [
+    assert [(line["path"], line["correlation"]) for line in calls(told)] == [
         ("/api/v1/requests", CORRELATION),
         (f"/api/v1/grants/{grant}/close", found["closing"]["correlation"]),
     ]
+
+
+def calls(told: list[Line]) -> list[Line]:
+    return [line for line in list(told) if line["event"] == "request"]
 
 
 def of(told: list[Line], grant: str) -> list[Line]:

