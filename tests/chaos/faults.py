@@ -16,7 +16,7 @@ _CLOUD: Mapping[str, tuple[Fault, ...]] = {
     "fails": (Fault.REFUSE, Fault.DROP),
     "throttles": (Fault.THROTTLE, Fault.BUSY),
     "loses answers": (Fault.LOSE,),
-    "anything": tuple(Fault),
+    "anything": tuple(fault for fault in Fault if fault is not Fault.STICK),
 }
 
 

@@ -21,13 +21,17 @@ class ConnectorError(Exception):
 
     `retry`: whether the same call may succeed later. A close is retried for ever all the same.
     `report`: what stands all the same, where only a part has failed.
+    `memory`: what the connector wants to be told again; None: what it was told.
     """
 
-    def __init__(self, message: str, *, retry: bool = True, report: "Report | None" = None) -> None:
+    def __init__(
+        self, message: str, *, retry: bool = True, report: "Report | None" = None, memory: "Memory | None" = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.retry = retry
         self.report = report
+        self.memory = memory
 
 
 class GenerationBehind(ConnectorError):

@@ -251,7 +251,7 @@ class Reconciler:
         elif isinstance(outcome, GenerationBehind):
             record.behind(tx, begun, outcome.current, self._owner)
         elif isinstance(outcome, ConnectorError):
-            record.failed(tx, begun, outcome.message, outcome.retry, self._owner, outcome.report)
+            record.failed(tx, begun, outcome, self._owner)
         elif isinstance(outcome, Pending):
             record.pending(tx, begun, outcome, self._owner)
 

@@ -8,7 +8,7 @@ from zlib import crc32
 
 from jitgate import audit
 from jitgate.audit import Event, Operation, Outcome, Proof
-from jitgate.connectors.base import Done, Pending, Report
+from jitgate.connectors.base import ConnectorError, Done, Pending, Report
 from jitgate.core import progress
 from jitgate.core.access import CloseReason, Grant, State
 from jitgate.core.desired import AccessKey
@@ -59,7 +59,7 @@ def done(tx: Tx, begun: Pass, outcome: Done, owner: str, sweep_every: timedelta)
         scopes.sweep_by(tx, begun.scope, report.again_at)
     audit.record(tx, _told(begun, report))
     if current and not has_progressed:
-        failed(tx, begun, "the firewall does not hold what it was asked to hold", True, owner)
+        failed(tx, begun, ConnectorError("the firewall does not hold what it was asked to hold"), owner)
     else:
         _finish(tx, begun, owner)
 
@@ -83,16 +83,18 @@ def pending(tx: Tx, begun: Pass, outcome: Pending, owner: str) -> None:
     _release(tx, begun, owner, max(due, tx.now + _wait(0)))
 
 
-def failed(tx: Tx, begun: Pass, error: str, retry: bool, owner: str, report: Report | None = None) -> None:
-    """The firewall did not do it, or only what `report` proves. Openings are given up in the end; closes never are."""
-    attempts = begun.attempts + 1
-    _prove_part(tx, begun, report)
+def failed(tx: Tx, begun: Pass, failure: ConnectorError, owner: str) -> None:
+    """The firewall did not do it, or only what a report proves. Openings are given up in the end; closes never are."""
+    attempts, error = begun.attempts + 1, failure.message
+    _prove_part(tx, begun, failure.report)
     current = _unchanged(tx, begun)
-    if not retry:
+    if not failure.retry:
         _move(tx, [move for grant in current if (move := progress.fails(grant, tx.now, error)) is not None])
     _give_up(tx, begun.scope, error)
     late = [grant for grant in current if _is_late(grant, tx.now)]
     scopes.record_failure(tx, begun.scope, attempts, error)
+    if failure.memory is not None:
+        scopes.remember(tx, begun.scope, failure.memory)
     # The 1st, 2nd, 4th, 8th, … failure in a row, and the first one that makes a close late: tell, but do not flood.
     tells = attempts & (attempts - 1) == 0
     if tells:
@@ -110,7 +112,7 @@ def behind(tx: Tx, begun: Pass, generation: int, owner: str) -> None:
     """
     scopes.raise_generation(tx, begun.scope, generation)
     if begun.error == _AHEAD:
-        failed(tx, begun, _AHEAD, True, owner)
+        failed(tx, begun, ConnectorError(_AHEAD), owner)
         return
     properties = {"generation": generation, "was": begun.desired.generation}
     audit.record(tx, [_event(begun, Operation.FIREWALL_GENERATION, Outcome.SUCCEEDED, properties)])

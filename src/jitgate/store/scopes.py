@@ -314,6 +314,11 @@ _record_failure = (
 )
 
 
+def remember(tx: Tx, scope: str, memory: Mapping[str, Any]) -> None:
+    """What a connector wants to be told again, although it has failed."""
+    tx.execute(update(scope_state).where(scope_state.c.scope == scope).values(memory=dict(memory)))
+
+
 def raise_generation(tx: Tx, scope: str, generation: int) -> None:
     """Go on from a generation that an enforcer already holds: it is ahead of a restored database."""
     tx.execute(_raise_generation, {"scope_name": scope, "generation": generation})

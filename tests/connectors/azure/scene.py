@@ -67,7 +67,8 @@ class AzureHouse(House):
 
     def passes(self, nsg: str, address: str, source: str = HERE, port: int = 22, protocol: str = "Tcp") -> bool:
         """Whether a packet from the Internet gets through one group, by Azure's rules: lowest number first."""
-        for rule in sorted(self.scene.rules(nsg).values(), key=lambda each: each["priority"]):
+        rules = [each["properties"] for each in self.scene.in_force(nsg)["properties"]["securityRules"]]
+        for rule in sorted(rules, key=lambda each: each["priority"]):
             if _concerns(rule, address, source, port, protocol):
                 return bool(rule["access"] == "Allow")
         return False

@@ -100,7 +100,7 @@ async def test_a_rule_that_others_put_back_is_converted_again_and_one_that_they_
     assert told(azure, nsg)["destinationPortRange"] == "20-40"
 
 
-@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.STICK])
 async def test_whatever_becomes_of_a_call_it_is_converted_and_given_back(azure: AzureHouse, fault: Fault) -> None:
     nsg = await outranked(azure, "20-30")
     original = told(azure, nsg)

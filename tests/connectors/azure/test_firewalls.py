@@ -9,8 +9,9 @@ from tests.connectors.azure.test_sweep import granted, swept
 from tests.house import ELSEWHERE, HERE, HOUR
 
 from jitgate.connectors.azure import overdue
-from jitgate.core.access import State
+from jitgate.core.access import CloseReason, State
 from jitgate.service import grants
+from jitgate.testing.azure.calls import Fault
 from jitgate.testing.azure.messages import Json
 
 FOREIGN: Json = {
@@ -216,6 +217,69 @@ async def test_a_sweep_leaves_a_rule_alone_whose_end_was_moved(behind: AzureHous
     assert nat(behind)
 
 
+@pytest.mark.parametrize("fault", [Fault.FAIL, Fault.CANCEL])
+async def test_an_open_counts_only_once_a_change_of_the_firewall_has_ended_well(
+    behind: AzureHouse, fault: Fault
+) -> None:
+    behind.arm.calls.fail_next("PUT azureFirewalls", fault)
+    asked = await behind.ask("vm-1", span=span("PT2H"))
+    await behind.settle()
+    uid = asked.grants[0].grant.uid
+    await later(behind, TAKES)
+    assert (await behind.grant(uid)).state is State.OPENING, "it was taken, and came to nothing"
+    await later(behind, TAKES)
+    assert (await behind.grant(uid)).state is State.OPEN
+    assert led(behind) == {HERE}
+
+
+@pytest.mark.parametrize("fault", [Fault.FAIL, Fault.CANCEL])
+async def test_a_close_counts_only_once_a_change_of_the_firewall_has_ended_well(
+    behind: AzureHouse, fault: Fault
+) -> None:
+    uid = await opened(behind)
+    await behind.ask("vm-1", sources=[ELSEWHERE], span=span("PT2H"))
+    await behind.settle()
+    await later(behind, TAKES)
+    behind.arm.calls.fail_next("PUT azureFirewalls", fault)
+    await behind.close_early(uid)
+    await later(behind, TAKES)
+    assert led(behind) == {HERE, ELSEWHERE}
+    assert (await behind.grant(uid)).state is State.CLOSING
+    await later(behind, TAKES)
+    assert (await behind.grant(uid)).state is State.CLOSED
+    assert led(behind) == {ELSEWHERE}
+
+
+async def test_what_a_firewall_shuts_ahead_of_its_end_stays_open_till_then_although_a_group_fails_meanwhile(
+    behind: AzureHouse,
+) -> None:
+    uid = await opened(behind, "PT1H")
+    end = (await behind.grant(uid)).end
+    assert end is not None
+    [took] = (await behind.state("vm-1")).memory["took"]
+    behind.arm.world.durations["azureFirewalls"] = 30.0
+    behind.clock.advance(end - timedelta(seconds=took) - behind.clock.wall())
+    for name in behind.ours(group(behind, 1)):
+        behind.scene.remove_rule(group(behind, 1), name)
+    behind.arm.calls.fail_next("PUT securityRules", Fault.REFUSE)
+    await behind.settle()
+    assert behind.arm.calls.count()["PUT azureFirewalls"] == 2, "the close has begun in the pass that failed"
+    while behind.clock.wall() < end - timedelta(seconds=30):
+        await later(behind, timedelta(seconds=10))
+        assert (await behind.grant(uid)).state is State.OPEN
+    await later(behind, timedelta(seconds=31))
+    assert (await behind.view(uid)).grant.reason is CloseReason.EXPIRED
+
+
+async def test_what_was_measured_is_known_after_a_time_in_which_the_firewall_was_for_nobody(behind: AzureHouse) -> None:
+    await behind.close_early(await opened(behind))
+    await later(behind, TAKES)
+    await behind.sweep()
+    asked = await behind.ask("vm-2", span=span("PT2H"))
+    await behind.settle()
+    assert "about 4 min: so long nearly all of the last 2" in await detail(behind, asked.grants[0].grant.uid)
+
+
 async def opened(azure: AzureHouse, length: str = "PT3H") -> str:
     """Ask for a port of vm-1, and let the firewall take its time."""
     asked = await azure.ask("vm-1", span=span(length))
@@ -249,6 +313,13 @@ def nat(azure: AzureHouse) -> list[Json]:
     """The DNAT rules of ours."""
     found = firewall(azure)["properties"]["natRuleCollections"]
     return [rule for each in found if each["name"] == "jitgate" for rule in each["properties"]["rules"]]
+
+
+def led(azure: AzureHouse) -> set[str]:
+    """Whom the firewall lets through by rules of ours, by what is in force."""
+    found = azure.scene.in_force(f"{_network(azure)}/azureFirewalls/fw")["properties"]["natRuleCollections"]
+    rules = [rule for each in found if each["name"] == "jitgate" for rule in each["properties"]["rules"]]
+    return {source for rule in rules for source in rule["sourceAddresses"]}
 
 
 def group(azure: AzureHouse, at: int) -> str:

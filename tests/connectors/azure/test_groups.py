@@ -12,7 +12,7 @@ from jitgate.core import duration
 from jitgate.core.access import Span, State
 from jitgate.core.desired import Protocol
 from jitgate.service import policies
-from jitgate.testing.azure.calls import Call
+from jitgate.testing.azure.calls import Call, Fault
 
 ADDRESS = "10.0.0.4"
 
@@ -340,6 +340,35 @@ async def test_microsofts_own_rules_are_recognised(azure: AzureHouse, name: str)
     azure.scene.add_rule(nsg, allow(name, 4000))
     await azure.discover()
     assert any("Microsoft's own just-in-time access" in notice for notice in notices(azure))
+
+
+async def test_a_close_that_azure_has_taken_counts_only_once_it_has_ended_well(azure: AzureHouse) -> None:
+    nsg = await one_machine(azure)
+    await azure.enable("vm-1")
+    grant = await azure.open("vm-1", sources=[HERE])
+    await azure.open("vm-1", sources=[ELSEWHERE])
+    azure.arm.calls.fail_next("PUT securityRules", Fault.FAIL)
+    azure.arm.calls.fail_next("GET operations", Fault.DROP)
+    assert (await azure.close_early(grant.uid)).state is State.CLOSING, "nobody has seen how it ended"
+    assert azure.passes(nsg, ADDRESS, HERE)
+    await azure.pass_time(timedelta(minutes=1))
+    assert not azure.passes(nsg, ADDRESS, HERE)
+    assert (await azure.grant(grant.uid)).state is State.CLOSED
+
+
+async def test_an_open_that_azure_is_at_still_is_waited_for_where_its_answer_was_lost(azure: AzureHouse) -> None:
+    nsg = await one_machine(azure)
+    await azure.enable("vm-1")
+    azure.arm.world.durations["networkSecurityGroups"] = 20.0
+    azure.arm.calls.fail_next("PUT securityRules", Fault.LOSE)
+    grant = await azure.open("vm-1")
+    await azure.pass_time(timedelta(seconds=5))
+    assert not azure.passes(nsg, ADDRESS, HERE)
+    assert (await azure.grant(grant.uid)).state is State.OPENING
+    for _ in range(4):
+        await azure.pass_time(timedelta(seconds=5))
+    assert (await azure.grant(grant.uid)).state is State.OPEN
+    assert azure.passes(nsg, ADDRESS, HERE)
 
 
 async def one_machine(azure: AzureHouse, name: str = "vm-1") -> str:

@@ -173,7 +173,8 @@ class AzureConnector:
         holes = converting.ports_of(each for each in known if each.key not in back)
         wanted = converting.converted(known[0].original["rule"], holes)
         as_wanted = read_rule({"name": made.name, **wanted})
-        if standing is None or (standing.ports, standing.access) != (as_wanted.ports, as_wanted.access):
+        is_so = standing is not None and (standing.ports, standing.access) == (as_wanted.ports, as_wanted.access)
+        if standing is None or standing.is_spoiled or not is_so:
             await self._holder.put_others(nsg, made.name, wanted, budget)
 
     async def _relay(self, desired: Desired, topology: Topology, memory: Memory, budget: Budget) -> Relayed:
@@ -228,10 +229,10 @@ class AzureConnector:
 
     def _outcome(self, found: Mapping[str, Held], told: Report, relayed: Relayed) -> Outcome:
         undone = [held for held in found.values() if held.undone]
-        memory = relayed.known.encode() if relayed.by or relayed.until else {}
+        memory = relayed.known.encode()
         errors = [held.error for held in undone if held.error and not held.error.is_throttled]
         if failed := next(iter([*errors, *([relayed.error] if relayed.error else [])]), None):
-            raise ConnectorError(failed.message, report=told)
+            raise ConnectorError(failed.message, report=told, memory=memory)
         if not undone and relayed.until is None:
             return Done(told, memory)
         wait = timedelta(seconds=max((held.again_in for held in undone), default=0))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jitgate.connectors.azure import names
-from jitgate.connectors.azure.rules import Json, spelled
+from jitgate.connectors.azure.rules import SUCCEEDED, Json, spelled
 from jitgate.connectors.azure.topology import Firewall, Place, Topology
 from jitgate.connectors.azure.wanted import goes_by_firewall
 from jitgate.core import prefixes
@@ -55,7 +55,9 @@ class Known:
         )
 
     def encode(self) -> Mapping[str, Any]:
-        """As JSON."""
+        """As JSON; nothing at all of what there is no firewall for."""
+        if self == Known({}):
+            return {}
         leaving = sorted(self.leaving)
         times = {"took": list(self.took), "began": self.began, "busy": self.busy}
         return {"ports": dict(self.ports), **times, "leaving": leaving}
@@ -146,8 +148,8 @@ def text(access: AccessKey) -> str:
 
 
 def state(body: Json) -> str:
-    """succeeded, updating, failed."""
-    return key((body.get("properties") or {}).get("provisioningState", "succeeded"))
+    """succeeded, updating, deleting; or how the last change ended badly: failed, canceled."""
+    return key((body.get("properties") or {}).get("provisioningState", SUCCEEDED))
 
 
 def overdue(body: Json, now: datetime) -> Mapping[str, datetime]:

@@ -86,7 +86,11 @@ class Holder:
             planned = plan(nsg, rules, gone, members, locked=self._is_locked(nsg))
             held.refused, held.outranked = dict(planned.refused), dict(planned.outranked)
             # Once it has failed for its etag, the group was looked at a moment ago: that has to do.
-            if await self._carry_out(nsg, planned, held, budget, by_etag=attempt == 0):
+            is_over = await self._carry_out(nsg, planned, held, budget, by_etag=attempt == 0)
+            if planned.awaited:
+                self._atlas.doubt(group)
+                held.again_in = max(held.again_in, POLL_SECONDS)
+            if is_over:
                 break
         return held
 
@@ -105,7 +109,7 @@ class Holder:
 
         `by_etag`: a rule is only written over where it is the one that was seen.
         """
-        held.undone = {write.name for write in planned.writes}
+        held.undone = {write.name for write in planned.writes} | planned.awaited
         held.error = None
         for index, write in enumerate(planned.writes, 1):
             if not budget.may_write:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from jitgate.connectors.azure.names import mark_of, port_part
-from jitgate.connectors.azure.rules import Nsg, Rule, Wanted, covers_port
+from jitgate.connectors.azure.rules import SUCCEEDED, Nsg, Rule, Wanted, covers_port
 from jitgate.core import prefixes
 from jitgate.core.resource_id import key
 
@@ -38,7 +38,9 @@ class Put:
     @property
     def shuts(self) -> bool:
         """Whether it takes something away from what is let through."""
-        return self.wanted.access == "deny" or (self.was is not None and self.wanted.lets_through_less_than(self.was))
+        return self.wanted.access == "deny" or (
+            self.was is not None and (self.was.is_spoiled or self.wanted.lets_through_less_than(self.was))
+        )
 
     @property
     def due(self) -> datetime | None:
@@ -75,11 +77,13 @@ class NsgPlan:
     """What has to be done in one group.
 
     `writes`     in their order: what shuts comes first, of that what is due first
+    `awaited`    names of wanted rules that are told as they must be, while a change of them is under way
     `refused`    names of wanted rules for which there is no room, and why
     `outranked`  names of wanted denies in front of which others let something through: by which rules
     """
 
     writes: Sequence[Write] = ()
+    awaited: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)
     outranked: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
 
@@ -162,13 +166,14 @@ class _Work:
         self._denies: dict[str, int] = {}
         self._shutting: list[Write] = []
         self._opening: list[Write] = []
+        self._awaited: set[str] = set()
         self._refused: dict[str, str] = {}
         self._outranked: dict[str, Sequence[Rule]] = {}
 
     def remove(self, name: str) -> None:
         """A number that becomes free now is not given again at once: Azure may still hold it."""
         standing = self._nsg.rules.get(name)
-        if standing is None or (self._locked and standing.access == "deny"):
+        if standing is None or (self._locked and standing.access == "deny" and not standing.is_spoiled):
             return
         if self._locked:
             self._shutting.append(Put(turned(standing), standing.priority, standing))
@@ -187,7 +192,11 @@ class _Work:
             return
         self._taken.add(priority)
         if standing is not None and standing.priority == priority and wanted.is_held_by(standing):
-            return
+            if standing.state == SUCCEEDED:
+                return
+            if not standing.is_spoiled:
+                self._awaited.add(wanted.name)
+                return
         put = Put(wanted, priority, standing)
         (self._shutting if put.shuts else self._opening).append(put)
 
@@ -197,7 +206,7 @@ class _Work:
         first = [put for put in self._opening if port_part(put.name) in handed_over]
         last = [put for put in self._opening if put not in first]
         shutting = sorted(self._shutting, key=lambda write: write.due or _NO_END)
-        return NsgPlan((*first, *shutting, *last), self._refused, self._outranked)
+        return NsgPlan((*first, *shutting, *last), frozenset(self._awaited), self._refused, self._outranked)
 
     def _lacks_room(self, wanted: Wanted, standing: Rule | None) -> str:
         grown = len(wanted.sources) - (len(standing.sources) if standing else 0)

@@ -10,6 +10,7 @@ from jitgate.connectors.azure.arm import Arm, ArmError
 from jitgate.connectors.azure.firewalls import Known
 from jitgate.connectors.azure.holding import Budget
 from jitgate.connectors.azure.listing import NETWORK
+from jitgate.connectors.azure.rules import SUCCEEDED
 from jitgate.connectors.azure.topology import Firewall, Topology
 from jitgate.connectors.base import Connection
 from jitgate.core.desired import AccessKey, Desired
@@ -55,6 +56,7 @@ async def relay(
     """Bring a firewall towards what it must hold. Raises nothing of Azure's."""
     by = {access for access, _ in firewalls.by_firewall(desired, topology, firewall)}
     found = Relayed(known, by, {access: desired.access[access] for access in by})
+    _forget_what_stays(found, now + known.early, complete=desired.complete)
     try:
         await _relay(found, arm, firewall, desired, topology, within, now, budget)
     except ArmError as error:
@@ -84,16 +86,32 @@ async def _relay(
     ports = firewalls.map_ports(found.known, {access.target for access in wanted}, body, within)
     found.known = replace(found.known, ports=ports)
     early = found.known.early
-    for access in sorted(found.by):
+    _remember_what_leaves(found, body, now + early)
+    # What a change that ended badly has left behind is told, but nobody knows whether packets meet it.
+    is_in_force = firewalls.state(body) == SUCCEEDED
+    for access in sorted(found.by) if is_in_force else ():
         _judge(found, access, desired.access[access], body, firewall, now, early)
     changed = firewalls.changed(body, desired, topology, firewall, ports, now + early)
-    is_failed = firewalls.state(body) == "failed"
-    if changed is None and not is_failed:
+    if changed is None and is_in_force:
         return
     _wait(found, firewall, now)
     if budget.may_write:
         await arm.put(firewall.id, NETWORK, changed or body, str(body.get("etag", "")))
         found.known = replace(found.known, began=now.timestamp(), busy=now.timestamp())
+
+
+def _forget_what_stays(found: Relayed, until: datetime, *, complete: bool) -> None:
+    """Nothing leaves that is no longer let through by anything, or is for longer than `until` again."""
+    going = {firewalls.text(access) for access, end in found.ends.items() if end is not None and end <= until}
+    spoken_of = found.known.leaving if complete else {firewalls.text(access) for access in found.by}
+    found.known = replace(found.known, leaving=found.known.leaving - (spoken_of - going))
+
+
+def _remember_what_leaves(found: Relayed, body: Mapping[str, Any], until: datetime) -> None:
+    """What stands, and is shut now ahead of its end."""
+    ending = [access for access, end in found.ends.items() if end is not None and end <= until]
+    leaving = {firewalls.text(access) for access in ending if firewalls.stands(body, access)}
+    found.known = replace(found.known, leaving=found.known.leaving | leaving)
 
 
 def _judge(
@@ -108,7 +126,6 @@ def _judge(
     """What a firewall at rest says of a key."""
     stands = firewalls.stands(body, access)
     if end is None:
-        found.known = replace(found.known, leaving=found.known.leaving - {firewalls.text(access)})
         if not stands:
             found.shut.add(access)
         return
@@ -116,8 +133,6 @@ def _judge(
     if number is None or not firewall.public:
         found.refused[access] = f"{firewall.name} has no port or public address left that could lead there"
         return
-    if stands and end <= now + early:
-        found.known = replace(found.known, leaving=found.known.leaving | {firewalls.text(access)})
     if stands or firewalls.text(access) in found.known.leaving:
         found.standing.add(access)
     elif end <= now + early:

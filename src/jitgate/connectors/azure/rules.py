@@ -10,6 +10,7 @@ from jitgate.core.resource_id import key
 
 Json = Mapping[str, Any]
 SUCCEEDED = "succeeded"
+_SPOILED = {"failed", "canceled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Rule:
     @property
     def is_inbound(self) -> bool:
         return self.direction == "inbound"
+
+    @property
+    def is_spoiled(self) -> bool:
+        """The last change of it ended badly: what is told of it is not what packets meet."""
+        return self.state in _SPOILED
 
 
 @dataclass(frozen=True, slots=True)

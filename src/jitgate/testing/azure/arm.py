@@ -1,6 +1,8 @@
 """Azure Resource Manager, faked: one call after the other, each a function of what there is."""
 
+import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from jitgate.clock import Clock
@@ -12,6 +14,8 @@ from jitgate.testing.azure.messages import (
     Response,
     another_operation,
     bad,
+    etag_mismatch,
+    in_progress,
     throttled,
 )
 from jitgate.testing.azure.paths import Path, parse
@@ -21,6 +25,8 @@ from jitgate.testing.azure.world import World
 _METHODS = {"GET", "HEAD", "PUT", "DELETE", "POST"}
 _POLLED = (["locations", "operations"], ["locations", "operationresults"])
 _ADMIN_RULES = "listnetworkmanagereffectivesecurityadminrules"
+LATE_SECONDS = 20.0
+"""How much later a call is carried out whose client has gone: `Fault.LATE`."""
 
 
 class Dropped(Exception):
@@ -41,11 +47,13 @@ class Arm:
         self.throttle = throttle
         self.after: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
+        self._late: deque[tuple[float, Request, Path]] = deque()
 
     def handle(self, request: Request) -> Response:
         """Answer a call. Raises Dropped where a fault says that no answer comes."""
         with self._lock:
             self.world.settle()
+            self._catch_up()
             try:
                 path = parse(request.path)
                 call, fault = self.calls.begin(request.method, path.types[-1] if path.types else "", path.text)
@@ -57,11 +65,23 @@ class Arm:
 
     def _answer(self, request: Request, path: Path, call: Call, fault: Fault | None) -> Response:
         _go_wrong(fault, path)
+        if fault is Fault.LATE:
+            self._late.append((self.world.clock.elapsed() + LATE_SECONDS, request, path))
+            raise Dropped(f"call {call.number}")
         left = self._check(request, path)
         answer = self._do(request, path, fault)
         if fault is Fault.LOSE:
             raise Dropped(f"call {call.number}")
         return Response(answer.status, answer.body, {**left, **answer.headers})
+
+    def _catch_up(self) -> None:
+        """Carry out what is late, if it may be done still."""
+        while self._late and self._late[0][0] <= self.world.clock.elapsed():
+            _, request, path = self._late.popleft()
+            with contextlib.suppress(Refusal):
+                self._check(request, path)
+                self._do(request, path, None)
+                self.world.settle()
 
     def _check(self, request: Request, path: Path) -> dict[str, str]:
         """Raise Refusal unless the call may be made; returns headers that tell what is left of the budget."""
@@ -109,3 +129,7 @@ def _go_wrong(fault: Fault | None, path: Path) -> None:
         raise throttled("write", path.subscription, 2)
     if fault is Fault.BUSY:
         raise another_operation(path.text)
+    if fault is Fault.CONFLICT:
+        raise in_progress(path.text)
+    if fault is Fault.OUTDATED:
+        raise etag_mismatch("of before", "of now", path.text)

@@ -28,10 +28,14 @@ class Fault(StrEnum):
     REFUSE = "500, and nothing was done"
     THROTTLE = "429 with Retry-After, and nothing was done"
     BUSY = "429 because of another operation, and nothing was done"
+    CONFLICT = "409 because of another operation, and nothing was done"
+    OUTDATED = "412, as if another had written, and nothing was done"
     DROP = "the connection ends before it is done"
     LOSE = "it is done, and the connection ends before the answer"
+    LATE = "the connection ends before the answer, and it is done some seconds later"
     FAIL = "it is taken, and the operation ends as Failed"
     CANCEL = "it is taken, and the operation ends as Canceled"
+    STICK = "it is taken, and the operation takes minutes longer than it should"
 
 
 Chooser = Callable[[Call], Fault | None]

@@ -82,9 +82,9 @@ def child(held: Resource, told_as: str, name: str) -> Json | None:
 
 
 def _told_part(held: Resource, told_as: str, each: Json) -> Json:
-    operation = held.operation
-    is_changing = operation is not None and operation.child == f"{told_as}/{each['name']}".lower()
-    state = held.state if is_changing else "Succeeded"
+    operation, child = held.operation, f"{told_as}/{each['name']}".lower()
+    is_changing = operation is not None and operation.child == child
+    state = held.state if is_changing else held.spoiled.get(child, "Succeeded")
     properties = {**each.get("properties", {}), "provisioningState": state}
     kind = f"{TYPES[held.kind]}/{told_as}"
     own = {"id": f"{held.id}/{told_as}/{each['name']}", "etag": held.etag, "type": kind}

@@ -35,7 +35,10 @@ class Operation:
 
 @dataclass
 class Resource:
-    """One resource. `body` is what it is told as; `effective` what firewalls go by: the last change that ended well."""
+    """One resource. `body` is what it is told as; `effective` what firewalls go by: the last change that ended well.
+
+    `spoiled`: by its key, how the last change of a part ended, where it did not end well.
+    """
 
     id: str
     kind: str
@@ -44,6 +47,7 @@ class Resource:
     state: str = "Succeeded"
     operation: Operation | None = None
     effective: Json = field(default_factory=dict)
+    spoiled: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.renew()
@@ -133,8 +137,11 @@ class Resources:
     def _end(self, resource: Resource, operation: Operation) -> None:
         resource.operation = None
         resource.renew()
+        resource.spoiled.pop(operation.child, None)
         if operation.outcome != "Succeeded":
             resource.state = operation.outcome
+            if operation.child:
+                resource.spoiled[operation.child] = operation.outcome
         elif operation.goal is None:
             del self._held[resource.key]
         else:

@@ -245,6 +245,11 @@ class Scene:
         """The properties of a group's rules by their names."""
         return {each["name"]: each["properties"] for each in parts(self._body(nsg), "securityRules")}
 
+    def in_force(self, id: str) -> Json:
+        """What packets meet: a resource by the last change of it that ended well."""
+        self._world.settle()
+        return self._held(id).effective
+
     def remove(self, id: str) -> None:
         """A resource is gone, with all that was in it."""
         self._world.resources.remove(id)

@@ -24,6 +24,8 @@ from jitgate.testing.azure.resources import CHILDREN, Operation, Resource, part,
 from jitgate.testing.azure.world import World
 
 FIREWALL = "microsoft.network/azurefirewalls"
+STUCK_SECONDS = 600.0
+"""How much longer an operation takes that sticks: `Fault.STICK`."""
 _OUTCOMES = {Fault.FAIL: "Failed", Fault.CANCEL: "Canceled"}
 _TOLD_ONLY = ("id", "etag", "type")
 _FIREWALL_PRIORITIES = range(100, 65001)
@@ -157,7 +159,8 @@ def _begin(
     world: World, path: Path, resource: Resource, state: str, goal: Json | None, fault: Fault | None, child: str = ""
 ) -> Operation:
     outcome = _OUTCOMES.get(fault, "Succeeded") if fault else "Succeeded"
-    operation = Operation(str(uuid.uuid4()), world.until(path), state, goal, child, outcome)
+    until = world.until(path) + (STUCK_SECONDS if fault is Fault.STICK else 0)
+    operation = Operation(str(uuid.uuid4()), until, state, goal, child, outcome)
     world.resources.begin(resource, operation)
     return operation
 

@@ -1,5 +1,7 @@
 """Where rules go in a group, and in which order they are written."""
 
+from dataclasses import replace
+
 import pytest
 
 from jitgate.connectors.azure.planning import Delete, Put, plan
@@ -91,3 +93,34 @@ def test_too_many_addresses_are_refused_with_the_limit() -> None:
     full = Wanted("x", "allow", "tcp", frozenset(map(str, range(4000))), frozenset({ADDRESS}), frozenset({"22"}), "")
     held = Rule("", "x", 200, "inbound", "allow", "tcp", full.sources, full.destinations, full.ports)
     assert "4000" in plan(nsg(held), [allow()], (), {}).refused[allow().name]
+
+
+@pytest.mark.parametrize("state", ["failed", "canceled"])
+@pytest.mark.parametrize("want", [deny(), allow()])
+def test_a_rule_that_is_told_as_it_must_be_is_written_again_where_its_last_change_ended_badly(
+    want: Wanted, state: str
+) -> None:
+    stands = replace(standing(want), state=state)
+    [write] = plan(nsg(stands), [want], (), {}).writes
+    assert write.name == want.name
+    assert write.shuts, "nobody knows what it lets through"
+
+
+def test_a_deny_that_a_lock_keeps_is_written_again_where_its_last_change_ended_badly() -> None:
+    stands = replace(standing(deny()), name=allow().name, state="failed")
+    assert len(plan(nsg(stands), (), [stands.name], {}, locked=True).writes) == 1
+    assert not plan(nsg(replace(stands, state="succeeded")), (), [stands.name], {}, locked=True).writes
+
+
+def test_a_rule_that_is_told_as_it_must_be_while_it_changes_is_waited_for_and_not_written() -> None:
+    stands = replace(standing(allow()), state="updating")
+    found = plan(nsg(stands), [allow()], (), {})
+    assert not found.writes
+    assert found.awaited == {allow().name}
+
+
+def standing(want: Wanted) -> Rule:
+    """A rule that stands just as it is wanted."""
+    priority = 1000 if want.access == "deny" else 100
+    told = replace(rule(want.name, priority, want.access), sources=want.sources, destinations=want.destinations)
+    return replace(told, ports=want.ports, description=want.description)
