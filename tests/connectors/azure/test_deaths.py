@@ -7,14 +7,15 @@ from datetime import timedelta
 import pytest
 from tests.connectors.azure.scene import START, AzureHouse, allow
 from tests.connectors.azure.test_groups import span
+from tests.connectors.azure.weather import FewLooks, Weather, take_a_second
 from tests.connectors.deaths import dies_at, run_child
 from tests.house import ELSEWHERE, HERE, HOUR
 from tests.stateful.worlds import Killed
 
 from jitgate.clock import ManualClock
 from jitgate.connectors.azure import arm as calls
+from jitgate.connectors.azure import connector
 from jitgate.testing.azure.arm import Arm
-from jitgate.testing.azure.calls import Call, Fault
 from jitgate.testing.azure.server import serve
 
 FAILPOINTS = ("azure.after_call", "azure.before_call")
@@ -60,16 +61,20 @@ async def test_a_process_that_is_killed_for_real_is_followed_by_one_that_shuts(
 
 
 @pytest.mark.parametrize("seed", range(SEQUENCES))
-async def test_whatever_goes_wrong_at_every_call_all_is_shut_in_the_end_and_open_until_then(seed: int) -> None:
+async def test_whatever_goes_wrong_at_every_call_all_is_shut_in_the_end_and_open_until_then(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector, "Budget", FewLooks)
     chance = random.Random(seed)
-    arm, clock = Arm(ManualClock(START)), ManualClock(START)
-    arm.world.clock = clock
+    clock = ManualClock(START)
+    arm = Arm(clock)
+    arm.after = lambda: take_a_second(arm, clock)
     with serve(arm) as url:
         async with AzureHouse(arm, url, clock) as house:
             groups = build(house)
             await house.discover()
             await house.enable("vm-1", "vm-2")
-            arm.calls.fail_when(lambda call: _goes_wrong(chance, call))
+            arm.calls.fail_when(Weather(seed, 0.3).at)
             await house.ask("vm-1", sources=[HERE], span=span("PT1H"))
             await house.ask("vm-1", "vm-2", sources=[ELSEWHERE], span=span("PT2H"))
             for _ in range(12):
@@ -148,8 +153,3 @@ def assert_all_shut(house: AzureHouse, groups: list[str]) -> None:
         assert not house.passes(inner, "10.0.0.4", source)
         assert not house.passes(outer, "10.0.0.5", source)
     assert all(rule["access"] == "Deny" for nsg in groups for rule in house.ours(nsg).values())
-
-
-def _goes_wrong(chance: random.Random, call: Call) -> Fault | None:
-    del call
-    return chance.choice(list(Fault)) if chance.random() < 0.3 else None
