@@ -40,11 +40,12 @@ async def _measure() -> list[Row]:
             many = await _counted(house, lambda: _open_many(house, names[:AMONG]))
             paced = await _open_each(house)
             await house.shutdown()
-    machines = SUBNETS * EACH
+    machines, each_its_own = SUBNETS * EACH, await _sweep_of_groups_of_their_own()
     return [
         _row("Azure: calls that an open takes, one group", opened, 1),
         _row("Azure: calls that a close takes, one group", closed, 1),
         _row(f"Azure: calls that a sweep of {machines:,} machines takes", swept, 10),
+        _row(f"Azure: the same, where each of {machines:,} machines has a group of its own", each_its_own, 10),
         _row(f"Azure: calls that {OPENS:,} opens at once take, {AMONG} machines", many, WRITES_AT_ONCE),
         paced,
     ]
@@ -52,17 +53,36 @@ async def _measure() -> list[Row]:
 
 async def _build(house: AzureHouse) -> list[str]:
     """Machines in subnets, each with a group; one of each subnet is protected, and all of the first."""
-    scene = house.scene
-    net = scene.vnet("net", "10.0.0.0/8")
-    for block in range(SUBNETS):
-        nsg = scene.nsg(f"nsg-{block}", allow("SSH", 300))
-        subnet = scene.subnet(net, f"subnet-{block}", f"10.{block}.0.0/24", nsg=nsg)
-        for at in range(EACH):
-            scene.vm(f"vm-{block}-{at}", scene.nic(f"nic-{block}-{at}", subnet, f"10.{block}.0.{at + 4}"))
-    await house.discover()
+    await _place(house, own_groups=False)
     names = [f"vm-0-{at}" for at in range(EACH)]
     await house.put(*(part(name, port(22)) for name in [*names, *(f"vm-{block}-0" for block in range(1, SUBNETS))]))
     return names
+
+
+async def _sweep_of_groups_of_their_own() -> Counter[str]:
+    clock = ManualClock(START)
+    arm = Arm(clock)
+    with serve(arm) as url:
+        async with AzureHouse(arm, url, clock) as house:
+            await _place(house, own_groups=True)
+            await house.put(*(part(f"vm-{block}-0", port(22)) for block in range(SUBNETS)))
+            clock.advance(timedelta(minutes=2))
+            swept = await _counted(house, house.sweep)
+            await house.shutdown()
+    return swept
+
+
+async def _place(house: AzureHouse, *, own_groups: bool) -> None:
+    """Machines in subnets; a group for each of either."""
+    scene = house.scene
+    net = scene.vnet("net", "10.0.0.0/8")
+    for block in range(SUBNETS):
+        shared = "" if own_groups else scene.nsg(f"nsg-{block}", allow("SSH", 300))
+        subnet = scene.subnet(net, f"subnet-{block}", f"10.{block}.0.0/24", nsg=shared)
+        for at in range(EACH):
+            own = scene.nsg(f"nsg-{block}-{at}", allow("SSH", 300)) if own_groups else ""
+            scene.vm(f"vm-{block}-{at}", scene.nic(f"nic-{block}-{at}", subnet, f"10.{block}.0.{at + 4}", nsg=own))
+    await house.discover()
 
 
 async def _open_many(house: AzureHouse, names: list[str]) -> None:
