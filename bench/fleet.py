@@ -1,11 +1,11 @@
 """Hosts elsewhere: how soon a port opens on one, and what thousands of them cost one server."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import remote
 from bench.figures import Aim, Row, number, percentile
-from bench.swarm import Swarm
+from bench.swarm import Reached, Swarm
 
 _BATCH = 1_000
 
@@ -29,9 +29,10 @@ def _memory(swarm: Swarm) -> Row:
     return Row(what, f"{number(with_all / 1e6)} MB", each, "KiB each", against)
 
 
-def _reached(what: str, seconds: Sequence[float]) -> Iterator[Row]:
+def _reached(what: str, reached: Reached) -> Iterator[Row]:
     """From the ask to the agents having it."""
-    most = max(seconds)
-    middle, late = percentile(seconds, 50), percentile(seconds, 99)
+    most = max(reached.seconds)
+    middle, late = percentile(reached.seconds, 50), percentile(reached.seconds, 99)
+    used = f"processor: server {number(reached.server)} s, simulated agents {number(reached.agents)} s"
     yield Row(f"{what}: an agent has it, p99", f"{number(late)} s", late, "s", f"p50 {number(middle)} s", Aim(1))
-    yield Row(f"{what}: the last agent has it", f"{number(most)} s", most, "s")
+    yield Row(f"{what}: the last agent has it", f"{number(most)} s", most, "s", used)

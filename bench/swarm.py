@@ -41,6 +41,16 @@ class Took:
     opened: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A change that agents have taken over. `seconds`: after how many each had it; `server`, `agents`: the seconds of
+    processor time that the server, and all simulated agents together, took until the last one had it."""
+
+    seconds: Sequence[float]
+    server: float
+    agents: float
+
+
 class Swarm:
     """A context manager. `resident`: the server's memory without any agent, in bytes."""
 
@@ -51,6 +61,7 @@ class Swarm:
         self._beside = Namespace("swarm")
         self._jitgate = Jitgate(directory, {"beside": self._beside.name})
         self._took: list[Took] = []
+        self._playing: list[int] = []
         self._opened = ExitStack()
         self._clock = SystemClock()
 
@@ -80,19 +91,19 @@ class Swarm:
 
     def load(self, seconds: float) -> float:
         """Cores that the server uses, user and system, while nobody asks for anything."""
-        before, began = self._used(), time.monotonic()
+        before, began = self._used(self._pid), time.monotonic()
         time.sleep(seconds)
-        return (self._used() - before) / (time.monotonic() - began)
+        return (self._used(self._pid) - before) / (time.monotonic() - began)
 
     # --- changes --------------------------------------------------------------------------------------
 
-    def protect(self, count: int) -> Sequence[float]:
+    def protect(self, count: int) -> Reached:
         """Put so many hosts under one policy: after how many seconds each has it."""
         machines = [{"id": self._id(number), "ports": [rule(SSH, "TCP")]} for number in range(count)]
         target = self._target("PUT", "", {"kind": "Basic", "properties": {"virtualMachines": machines}})
         return self._reached([target], count, lambda took: took.protected > 0)
 
-    def open(self, count: int) -> Sequence[float]:
+    def open(self, count: int) -> Reached:
         """Ask for a grant on each of so many hosts at once: after how many seconds each has it."""
         port = {"number": SSH, "allowedSourceAddressPrefix": "12.0.0.1", "duration": "PT2H"}
         wanted = [{"id": self._id(number), "ports": [port]} for number in range(count)]
@@ -101,8 +112,9 @@ class Swarm:
         targets = [self._target("POST", "/initiate", body) for body in bodies]
         return self._reached(targets, count, lambda took: took.opened > 0)
 
-    def _reached(self, targets: Sequence[Target], count: int, is_it: Callable[[Took], bool]) -> Sequence[float]:
+    def _reached(self, targets: Sequence[Target], count: int, is_it: Callable[[Took], bool]) -> Reached:
         already = len(self._took)
+        server, agents = self._used(self._pid), sum(map(self._used, self._playing))
         with ExitStack() as opened:
             connections = [opened.enter_context(Connection(target)) for target in targets]
             began = self._clock.elapsed()
@@ -118,10 +130,11 @@ class Swarm:
                 return len(found) == count
 
             self._wait_until(have_all, f"{count} agents to have a change")
+            server, agents = self._used(self._pid) - server, sum(map(self._used, self._playing)) - agents
             for each in asking:
                 each.join()
         self._wait_until_quiet()
-        return list(found.values())
+        return Reached(list(found.values()), server, agents)
 
     def _target(self, method: str, action: str, body: object) -> Target:
         place = f"/subscriptions/{self._subscription}/resourceGroups/{GROUP}"
@@ -140,9 +153,9 @@ class Swarm:
     def _pid(self) -> int:
         return self._jitgate.pid("server")
 
-    def _used(self) -> float:
+    def _used(self, pid: int) -> float:
         """Seconds of processor time (proc_pid_stat(5))."""
-        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def _start_agents(self, opened: ExitStack) -> None:
@@ -152,6 +165,7 @@ class Swarm:
             command.append(str(min(share, self.count - first)))
             with (self._directory / "agents.log").open("ab") as log:
                 process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            self._playing.append(process.pid)
             opened.callback(process.wait)
             opened.callback(process.kill)
             threading.Thread(target=self._listen, args=(process,), daemon=True).start()
@@ -166,9 +180,9 @@ class Swarm:
         """Return when the server has nothing left to do but to hold polls."""
         give_up = time.monotonic() + _PATIENCE_SECONDS
         while True:
-            heard, used = len(self._took), self._used()
+            heard, used = len(self._took), self._used(self._pid)
             time.sleep(_QUIET_SECONDS)
-            is_busy = self._used() - used > _QUIET_SECONDS * 0.7
+            is_busy = self._used(self._pid) - used > _QUIET_SECONDS * 0.7
             if len(self._took) == heard or not is_busy or time.monotonic() > give_up:
                 return
 

@@ -231,9 +231,11 @@ class Server:
         self.service = Service(store, self.clock, settings, bearers=self._bearers, connector_kinds=kinds)
         self.events = HostEvents(self.service)
         self.fleet = Fleet(self.clock, self.events)
-        self.link = AgentLink(self.fleet, self._keyring, self.ca.read_text, self.ca.read_text)
         self.connector = MemoryConnector(self.clock, self._machines(made.subscription))
         self.connectors = {"memory": self.connector, "fleet": self.fleet}
+        self.reconciler = Reconciler(store, self.connectors, "test")
+        authority, out = self.ca.read_text, self.reconciler.orders_are_out
+        self.link = AgentLink(self.fleet, self._keyring, authority, authority, "", out)
         await take_over(self.service, await self.connector.discover(), self.connector.name)
 
     def _keyring(self) -> Keyring:
@@ -250,8 +252,7 @@ class Server:
         return Machine(uuid, made, name, system, "memory", "memory", f"memory/{name}", "westeurope", ("10.9.9.9",))
 
     async def _listen(self, store: Store) -> None:
-        reconciler = Reconciler(store, self.connectors, "test")
-        reconciling = asyncio.create_task(reconciler.run()) if self._reconciles else None
+        reconciling = asyncio.create_task(self.reconciler.run()) if self._reconciles else None
         sealer = Sealer(store, record_key.ensure(self.directory).now, "test")
         sealing = asyncio.create_task(sealer.run()) if self._reconciles else None
         with self._open() as listener:
@@ -265,7 +266,7 @@ class Server:
         if sealing is not None:
             sealing.cancel()
         if reconciling is not None:
-            reconciler.stop()
+            self.reconciler.stop()
             await reconciling
         await self.fleet.close()
 

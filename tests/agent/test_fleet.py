@@ -47,7 +47,7 @@ class Agent:
     async def poll(self, *said: Any) -> Reply:
         self.turn += 1
         told = Poll(UUID, self.session, self.turn, "n", self.heard, 1, Said(1, said))
-        reply = await self.fleet.poll(MEMBER, told, 1.0)
+        reply = await self.fleet.poll(MEMBER, told, 1.0, 0.0)
         self.session = reply.session
         self.heard = max(self.heard, reply.said.last)
         return reply
@@ -92,9 +92,10 @@ async def test_agents_are_let_go_some_at_a_time(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(fleet_module, "_LET_GO_AT_ONCE", 2)
     fleet = Fleet(ManualClock(NOW), Nobody())
     members = [replace(MEMBER, uuid=f"uuid-{number}", scope=f"fleet/jitgate/web-{number}") for number in range(5)]
-    sessions = [(await fleet.poll(each, Poll(each.uuid, "", 1, "n", 0, 1, Said()), 1.0)).session for each in members]
+    first = Poll("", "", 1, "n", 0, 1, Said())
+    sessions = [(await fleet.poll(each, replace(first, host=each.uuid), 1.0, 0.0)).session for each in members]
     held = [
-        asyncio.create_task(fleet.poll(each, Poll(each.uuid, session, 1, "n", 0, 1, Said()), 60.0))
+        asyncio.create_task(fleet.poll(each, replace(first, host=each.uuid, session=session), 60.0, 0.0))
         for each, session in zip(members, sessions, strict=True)
     ]
     await asyncio.sleep(0)

@@ -295,10 +295,11 @@ class Counted:
         monkeypatch.setattr(house.store, "read", read)
 
 
+@pytest.mark.parametrize("limit", ["_MOST_RUNNING", "_MOST_UNCLAIMED"])
 async def test_very_many_scopes_are_woken_some_at_a_time_and_one_more_does_not_wait_for_them(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(loop, "_MOST_RUNNING", 3)
+    monkeypatch.setattr(loop, limit, 3)
     monkeypatch.setattr(loop, "_MOST_SCOPES", 5)
     begun: list[str] = []
     under_way, most = 0, 0
@@ -327,3 +328,28 @@ async def test_very_many_scopes_are_woken_some_at_a_time_and_one_more_does_not_w
     await running
     assert most <= 3 + 1
     assert begun.index("one") < 25
+
+
+async def test_passes_that_are_claimed_keep_no_others_from_being_begun(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A firewall that takes long holds up what is done at it, and no other one."""
+    monkeypatch.setattr(loop, "_MOST_UNCLAIMED", 1)
+    monkeypatch.setattr(loop, "_MOST_SCOPES", 2)
+    monkeypatch.setattr(loop, "_due", lambda *_: ([], 1.0))
+    begun: set[str] = set()
+
+    async def apply(plan: Plan) -> Outcome:
+        begun.add(plan.scope)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(house.firewall, "apply", apply)
+    await house.put_only(*map(part, ("web-1", "web-2", "db-1")))
+    running = asyncio.create_task(house.reconciler.run())
+    async with asyncio.timeout(10):
+        while begun != {"memory/web-1", "memory/web-2", "memory/db-1"}:  # noqa: ASYNC110 - it is the loop that is watched
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(loop, "FINISHING_SECONDS", 0.01)
+    house.reconciler.stop()
+    await running

@@ -249,3 +249,19 @@ def test_a_session_that_another_living_replica_holds_is_not_begun_anew_here(
     answer = host.poll(session="elsewhere's")
     assert (answer.status_code, answer.headers["connection"]) == (421, "close")
     assert host.begin().status_code == 200, "who asks for a session gets one"
+
+
+def test_a_poll_that_gives_way_to_others_counts_from_when_it_came(
+    server: Server, join: Callable[[str], Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what its reply opens would end too early by as much."""
+    host = join("patient")
+    host.begin()
+    here: list[float] = []
+
+    async def give_way(_patience: float) -> None:
+        here.append(server.clock.elapsed())
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(server.reconciler._claim, "calm", give_way)
+    assert polls.decode_reply(host.poll().content).received <= here[0]

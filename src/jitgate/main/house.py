@@ -135,7 +135,8 @@ class House:
         if self._part.answers_agents:
             connected[fleet.name] = fleet
         serving = asyncio.Event()
-        web = self._web(service, fleet, serving.set)
+        reconciler = Reconciler(self._store, connected, owner=replica)
+        web = self._web(service, self._link(fleet, reconciler), serving.set)
         aside: list[Coroutine[None, None, None]] = [
             attendance.run(web.end_now),
             self._certificates.keep(),
@@ -148,7 +149,6 @@ class House:
             aside += [clouds.run(), *beside.work(), *self._for_all(service, replica)]
         if self._part.answers_agents:
             aside.append(keep_heard(service, fleet))
-        reconciler = Reconciler(self._store, connected, owner=replica)
         async with asyncio.TaskGroup() as tasks:
             reconciling = [tasks.create_task(reconciler.run())] if self._part.reconciles else []
             running = [tasks.create_task(each) for each in aside]
@@ -207,17 +207,21 @@ class House:
     def _address(self, settings: Settings) -> Address:
         return Address(settings.public_url, settings.link_keys)
 
-    def _web(self, service: Service, fleet: Fleet, ready: Callable[[], object]) -> WebServer:
+    def _link(self, fleet: Fleet, reconciler: Reconciler) -> AgentLink:
+        return AgentLink(
+            fleet,
+            self._keyring,
+            self._certificates.authority,
+            self._certificates.authorities,
+            directory.replica_name(self._directory),
+            reconciler.orders_are_out,
+        )
+
+    def _web(self, service: Service, link: AgentLink, ready: Callable[[], object]) -> WebServer:
         chosen = self._settings.server
         app = create_app(
             service,
-            AgentLink(
-                fleet,
-                self._keyring,
-                self._certificates.authority,
-                self._certificates.authorities,
-                directory.replica_name(self._directory),
-            ),
+            link,
             trusted_proxies=[prefixes.network(prefix) for prefix in chosen.trusted_proxies],
             allowed_hosts=self._names,
             max_body=chosen.max_body,
@@ -239,7 +243,7 @@ class House:
         )
 
         async def let_go() -> None:
-            await asyncio.gather(*([app.state.live.close()] if self._part.answers_clients else ()), fleet.let_go())
+            await asyncio.gather(*([app.state.live.close()] if self._part.answers_clients else ()), link.fleet.let_go())
 
         notice = directory.notice(self._directory, self._settings).total_seconds()
         return WebServer(web, ready, app.state.readiness, notice, let_go)

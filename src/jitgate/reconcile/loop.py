@@ -19,7 +19,7 @@ from jitgate.core.errors import Unavailable
 from jitgate.failpoints import failpoint
 from jitgate.reconcile import claim, consent, counted, record
 from jitgate.reconcile.claim import Pass
-from jitgate.reconcile.together import Together
+from jitgate.reconcile.together import MOST, Together
 from jitgate.store import scopes
 from jitgate.store.database import Store, Tx
 
@@ -29,8 +29,10 @@ LEASE_LENGTH = timedelta(seconds=30)
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 1.0
 _PAUSE = 1.0
 _MOST_SCOPES = 100
-_MOST_RUNNING = 200
+_MOST_RUNNING = 1000
 """Passes under way before more of a backlog are begun. What is woken alone, or due, does not wait for that."""
+_MOST_UNCLAIMED = 4 * MOST
+"""Of them, those that wait to be claimed: enough until the next look round; what is woken alone comes after these."""
 _BREATH = 0.02
 _MOST_NAMED = 20
 
@@ -55,8 +57,10 @@ class Reconciler:
         self._sweep_every = sweep_every
         self._lease_length = lease_length
         self._claim = Together(store, self._claimed)
-        self._record = Together(store, self._recorded)
+        # What many firewalls have to be told goes out first; that they hold it is written down afterwards.
+        self._record = Together(store, self._recorded, after=self._claim)
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._unclaimed: set[str] = set()
         self._again: set[str] = set()
         self._backlog: dict[str, None] = {}
         self._stopping = asyncio.Event()
@@ -79,6 +83,10 @@ class Reconciler:
         """
         self._stopping.set()
 
+    async def orders_are_out(self, patience: float) -> None:
+        """Return when hardly any of those that are to be told something waits for it, or after so many seconds."""
+        await self._claim.calm(patience)
+
     async def reconcile(self, scope: str) -> bool:
         """One pass over one scope. False: there was nothing to do, or another replica does it.
 
@@ -86,6 +94,7 @@ class Reconciler:
         """
         with bound_contextvars(scope=scope), tracing.span("look at a firewall", {"jitgate.scope": scope}) as span:
             begun = await self._claim(scope)
+            self._unclaimed.discard(scope)
             if begun is None:
                 return False
             span.note({"jitgate.correlation": begun.correlation, "jitgate.connector": begun.connector})
@@ -153,7 +162,7 @@ class Reconciler:
         for scope in woken:
             self._backlog.pop(scope, None)
             self._begin(scope)
-        while self._backlog and len(self._running) < _MOST_RUNNING:
+        while self._backlog and len(self._running) < _MOST_RUNNING and len(self._unclaimed) < _MOST_UNCLAIMED:
             scope = next(iter(self._backlog))
             del self._backlog[scope]
             self._begin(scope)
@@ -165,6 +174,7 @@ class Reconciler:
         if scope in self._running:
             self._again.add(scope)
             return
+        self._unclaimed.add(scope)
         self._running[scope] = asyncio.create_task(self._pass(scope))
 
     async def _pass(self, scope: str) -> None:
@@ -176,6 +186,7 @@ class Reconciler:
                 goes_on = not await self._is_reconciled(scope) or scope in self._again
         finally:
             del self._running[scope]
+            self._unclaimed.discard(scope)
 
     async def _is_reconciled(self, scope: str) -> bool:
         try:

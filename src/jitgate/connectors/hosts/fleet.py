@@ -83,12 +83,12 @@ class Fleet:
         line = self._lines.get(scope)
         return line is not None and line.is_in(session)
 
-    async def poll(self, member: Member, poll: Poll, hold: float) -> Reply:
+    async def poll(self, member: Member, poll: Poll, hold: float, received: float) -> Reply:
         """Take in what an agent says, whose signature has been seen to be its own, and answer when there is something.
 
-        Raises Forged for a poll that came before, Unavailable for one session after the other.
+        `received`: when it came, on the elapsed clock. Raises Forged for a poll that came before, Unavailable for one
+        session after the other.
         """
-        received = self._clock.elapsed()
         line = self._line(member)
         line.heard_at = received
         self._heard[member.uuid] = self._clock.wall()

@@ -9,8 +9,8 @@
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import cast
 
@@ -38,6 +38,10 @@ from jitgate.web.errors import cloud_error, json_response
 from jitgate.web.readiness import must_answer_now
 
 _BODY_SECONDS = 30.0
+_GIVES_WAY_SECONDS = 1.0
+"""How long a poll gives way at the most. An agent's answer is waited for five times as long."""
+_AT_ONCE = 16
+"""Polls that go on together when they have given way: a thousand would hold up everybody else."""
 _NOT_INVITED = "This is no join token that is in force: it may be used up, or over. Make another: jitgate host token"
 _ANOTHERS = "Another replica of this server holds that session. Connect anew, or poll without a session to begin one."
 _ANEW = {"Connection": "close"}
@@ -47,13 +51,24 @@ _UNKNOWN = "This is not signed by a host that has joined. If it was removed, joi
 @dataclass(frozen=True, slots=True)
 class AgentLink:
     """What the routes answer with: the connector that polls reach, the keys as of now, our own authority that signs the
-    server's certificate, all of them, and which replica this is."""
+    server's certificate, all of them, and which replica this is. `orders_are_out` returns when hardly anybody waits
+    to be told something, or after so many seconds."""
 
     fleet: Fleet
     keyring: Callable[[], Keyring]
     authority: Callable[[], str]
     authorities: Callable[[], str]
-    replica: str = ""
+    replica: str
+    orders_are_out: Callable[[float], Awaitable[None]]
+    _turns: asyncio.Semaphore = field(init=False, default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+
+    async def give_way(self) -> None:
+        """Have those told first who have nothing yet: a change for a thousand hosts would else reach the last of them
+        after all that the others say to it."""
+        now = asyncio.get_running_loop().time
+        until = now() + _GIVES_WAY_SECONDS
+        async with self._turns:
+            await self.orders_are_out(until - now())
 
 
 def add_routes(app: FastAPI) -> None:
@@ -97,6 +112,8 @@ async def poll(request: Request) -> Response:
     if must_answer_now():
         raise Unavailable("This server ends. Connect to another one, or to this one in a moment.")
     body = await _body(request, link.fleet.largest(uuid, request.headers.get("jitgate-session", "")))
+    received = service_of(request).clock.elapsed()
+    await link.give_way()
     # Not before: who takes long to send must not speak as what it was when it began.
     host = await hosts.member(service_of(request), uuid)
     if host is None:
@@ -109,7 +126,7 @@ async def poll(request: Request) -> Response:
             raise Forged("the poll speaks of another host")
         if await _is_anothers(request, member, said):
             return json_response(cloud_error("MisdirectedRequest", _ANOTHERS), HTTPStatus.MISDIRECTED_REQUEST, _ANEW)
-        reply = await link.fleet.poll(member, said, polls.HOLD_SECONDS)
+        reply = await link.fleet.poll(member, said, polls.HOLD_SECONDS, received)
     except Forged:
         raise Unauthenticated(_UNKNOWN) from None
     except Malformed as error:
