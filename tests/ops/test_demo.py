@@ -7,22 +7,25 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
+from unittest.mock import Mock
 
 import pytest
 from tests.netns import ALICE4, ALICE6, HOST4, HOST6, Network
 from tests.processes import COMMAND, until
 
+from jitgate.clock import ManualClock
 from jitgate.core.errors import Unavailable
 from jitgate.ops.demo import rights, traces
 from jitgate.ops.demo.connections import PORT, Answer, attempts
 from jitgate.ops.demo.network import Node
-from jitgate.ops.demo.story import expect
-from jitgate.ops.demo.telling import Broken
+from jitgate.ops.demo.story import Story, expect
+from jitgate.ops.demo.telling import Broken, Watched
 
 # Each demo that starts removes what others have left, so no two of these tests run at once.
-pytestmark = [pytest.mark.needs_root, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.needs_root, pytest.mark.timeout(600)]
 
 DEMO = (*COMMAND, "demo")
 UNSHARED = (*rights.UNSHARE, sys.executable, "-P", "-m", "jitgate.ops.demo.unshared")
@@ -54,7 +57,7 @@ class Demo:
 
     def until_it_says(self, text: str) -> None:
         until(
-            lambda: text in self.said or self.process.poll() is not None, f"it does not say {text!r}: {self.said}", 60
+            lambda: text in self.said or self.process.poll() is not None, f"it does not say {text!r}: {self.said}", 120
         )
         assert text in self.said
 
@@ -79,7 +82,7 @@ class Demo:
         if self.process.poll() is None:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
+                self.process.wait(60)
         self.process.kill()
         self.process.wait()
         traces.remove(self.process.pid)
@@ -96,7 +99,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo, Demo]
 
 def test_every_step_holds_and_nothing_is_left(told: tuple[Demo, Demo]) -> None:
     once, _ = told
-    assert once.process.wait(100) == 0, once.said
+    assert once.process.wait(300) == 0, once.said
     assert once.missing_steps() == []
     assert once.traces() == []
 
@@ -109,7 +112,7 @@ def test_the_demo_stays_up_until_ctrl_c_and_leaves_nothing(told: tuple[Demo, Dem
     assert "jitgate open web-1 ssh" in stays.said
     assert stays.traces()
     stays.process.send_signal(signal.SIGINT)
-    assert stays.process.wait(20) == 0
+    assert stays.process.wait(60) == 0
     assert stays.traces() == []
 
 
@@ -117,7 +120,7 @@ def test_a_demo_that_is_ended_halfway_leaves_nothing(tmp_path: Path) -> None:
     with Demo(tmp_path, DEMO) as demo:
         demo.until_it_says(" shut ")
         demo.process.terminate()
-        assert demo.process.wait(20) == 128 + signal.SIGTERM
+        assert demo.process.wait(60) == 128 + signal.SIGTERM
         assert demo.traces() == []
 
 
@@ -171,7 +174,7 @@ def test_with_a_clouds_groups_in_front_every_step_holds_and_nothing_is_left(
     in_clouds: Mapping[str, Demo], cloud: str
 ) -> None:
     demo = in_clouds[cloud]
-    assert demo.process.wait(240) == 0, demo.said
+    assert demo.process.wait(300) == 0, demo.said
     missing = [step for step in CLOUD_STEPS if f" s  {step:<9}" not in demo.said]
     assert missing == []
     assert demo.traces() == []
@@ -180,7 +183,7 @@ def test_with_a_clouds_groups_in_front_every_step_holds_and_nothing_is_left(
 def test_without_rights_the_story_is_told_with_a_gateway_and_nothing_is_left(tmp_path: Path) -> None:
     """No capability, and no user namespace to be had: each step is proven with real connections all the same."""
     with Demo(tmp_path, [sys.executable, "-c", WITHOUT_RIGHTS, "demo", "--once"]) as demo:
-        assert demo.process.wait(100) == 0, demo.said
+        assert demo.process.wait(300) == 0, demo.said
         assert "sudo make demo" in demo.said
         missing = [step for step in GATEWAY_STEPS if f" s  {step:<9}" not in demo.said]
         assert missing == []
@@ -207,6 +210,29 @@ def test_a_port_that_answers_is_not_taken_for_shut_nor_a_silent_one_for_open() -
         expect(Answer.NONE, attempts(alice, host))
         with pytest.raises(Broken, match="unanswered"):
             expect(Answer.ACCEPTED, attempts(alice, host))
+
+
+@pytest.mark.parametrize(("held_up", "silent"), [(0.0, -1.0), (3.0, 1.95)])
+def test_a_port_that_falls_silent_too_early_is_told_from_a_machine_that_stands_still(
+    held_up: float, silent: float
+) -> None:
+    """The attempt at one second before the end is not answered; where it took three seconds that says nothing."""
+    clock = ManualClock()
+    story, end = Story(Mock(), clock), clock.elapsed() + 2
+    watched = Watched(-2.0)
+    story._look(watched, end, lambda: True)
+    clock.advance(timedelta(seconds=1))
+
+    def fail() -> bool:
+        clock.advance(timedelta(seconds=held_up))
+        return False
+
+    story._look(watched, end, fail)
+    assert [watched.answered, watched.silent] == pytest.approx([-2, silent])
+    story._look(watched, end, fail)
+    assert watched.silent == pytest.approx(silent), "since the first"
+    story._look(watched, end, lambda: True)
+    assert watched.silent is None
 
 
 def _command_line(process: Path) -> str:

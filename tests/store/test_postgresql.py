@@ -185,7 +185,7 @@ async def test_a_server_that_goes_away_is_told_of_and_found_again(clock: ManualC
 
 
 async def _again(store: Store, work: Callable[[Tx], object]) -> None:
-    for _ in range(50):
+    for _ in range(600):
         try:
             await store.write(work)
             return

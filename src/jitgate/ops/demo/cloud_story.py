@@ -20,7 +20,7 @@ from jitgate.ops.demo.stage import Stage
 from jitgate.ops.demo.story import Story, expect
 from jitgate.ops.demo.telling import SHORT_SECONDS, Broken, Step
 
-_FOUND_SECONDS = 30.0
+_FOUND_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

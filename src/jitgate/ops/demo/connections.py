@@ -126,8 +126,12 @@ def _begin(attempt: Attempt) -> socket.socket:
 def _answers(begun: dict[Attempt, socket.socket], until: float) -> dict[Attempt, Answer]:
     found = dict.fromkeys(begun, Answer.NONE)
     waiting = {each: attempt for attempt, each in begun.items()}
-    while waiting and (left := until - time.monotonic()) > 0:
-        for ready in select.select((), waiting, (), left)[1]:
+    is_over = False
+    while waiting and not is_over:
+        # Looked at once more when the time is up: a machine that stood still may have had the answers for long.
+        left = until - time.monotonic()
+        is_over = left <= 0
+        for ready in select.select((), waiting, (), max(0.0, left))[1]:
             error = ready.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             found[waiting.pop(ready)] = _ANSWERS.get(error, Answer.NONE)
     return found

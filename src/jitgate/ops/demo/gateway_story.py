@@ -17,7 +17,7 @@ from jitgate.ops.demo.loopback import ALICE, BOB, NAME, Machine, Seen, knock
 from jitgate.ops.demo.screen import Update
 from jitgate.ops.demo.telling import LONG_SECONDS, SHORT_SECONDS, Broken, Step, Telling
 
-_SEEN_SECONDS = 20.0
+_SEEN_SECONDS = 60.0
 _SETTINGS = """\
 [[gateway]]
 name = "demo"

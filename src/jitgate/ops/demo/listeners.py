@@ -16,8 +16,8 @@ from jitgate.core.errors import Unavailable
 from jitgate.ops.demo.connections import PORT, Answer, Session, attempts, family_of, knock, make_socket
 from jitgate.ops.demo.network import Network, Node
 
-_START_SECONDS = 10.0
-_LOGIN_SECONDS = 10.0
+_START_SECONDS = 30.0
+_LOGIN_SECONDS = 30.0
 _PIECE = 4096
 
 _SSHD = """\

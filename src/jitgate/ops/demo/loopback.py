@@ -24,7 +24,7 @@ from jitgate.ops.demo.connections import Session
 GATEWAY, ALICE, BOB, AROUND, MACHINE = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.9", "127.0.0.20"
 NAME = "web-1"
 
-_SECONDS = 2.0
+_SECONDS = 15.0
 _PIECE = 4096
 _GREETING = f"This is {NAME}. It says back what you say.\n".encode("ascii")
 _ATTACH_FILTER = 26

@@ -24,8 +24,8 @@ MOST_EARLY_SECONDS = 0.5
 _SESSION_SECONDS = 1.0
 _LOOK_ON_SECONDS = 0.6
 _FINAL_SECONDS = 0.5
-_CUT_SECONDS = 2.0
-_CLOSED_SECONDS = 20.0
+_CUT_SECONDS = 15.0
+_CLOSED_SECONDS = 60.0
 _EXPECTED_RECORD = ("asked", "open", "userRequested", "asked", "open", "expired")
 
 
@@ -42,6 +42,22 @@ class Step:
     name: str
     doing: str
     act: Callable[[Update], str]
+
+
+@dataclass(slots=True)
+class Watched:
+    """Something that falls silent. Seconds from when it should: of the last attempt that was answered, and since when
+    none was."""
+
+    answered: float
+    silent: float | None = None
+
+    def saw(self, begun: float, known: float, *, has_answered: bool) -> None:
+        """One attempt: when it was made, and since when it could be known to be answered or not."""
+        if has_answered:
+            self.answered, self.silent = begun, None
+        elif self.silent is None:
+            self.silent = known
 
 
 class Telling(ABC):
@@ -92,10 +108,12 @@ class Telling(ABC):
         left = datetime.fromisoformat(self._grant["endTimeUtc"]) - self._clock.wall()
         port, session = self._watch(self._clock.elapsed() + left.total_seconds(), update)
         self._session.close()
-        for what, late in (("the port", port), ("the session", session)):
-            if not -MOST_EARLY_SECONDS <= late <= self.most_late_seconds:
-                raise Broken(f"{what} answered for the last time {_off(late)}")
-        return f"port shut {_off(port)}, {self.kind} cut {_off(session)}"
+        for what, watched in (("the port", port), ("the session", session)):
+            if watched.answered > self.most_late_seconds:
+                raise Broken(f"{what} answered for the last time {_off(watched.answered)}")
+            if watched.silent is not None and watched.silent < -MOST_EARLY_SECONDS:
+                raise Broken(f"{what} was silent {_off(watched.silent)}")
+        return f"port shut {_off(port.answered)}, {self.kind} cut {_off(session.answered)}"
 
     def _activity(self, _: Update) -> str:
         """What the activity tells of web-1, oldest first."""
@@ -152,22 +170,28 @@ class Telling(ABC):
             raise Broken("the session is dead")
         return taken
 
-    def _watch(self, end: float, update: Update) -> tuple[float, float]:
-        """When the last attempt was made that was let in, and the last line sent that came back: seconds from the end.
+    def _watch(self, end: float, update: Update) -> tuple[Watched, Watched]:
+        """The port, at which attempts are made, and the session, in which lines are sent.
 
         `end`: by the clock's elapsed time. Looks on for a while after it.
         """
         assert self._session is not None
-        port = session = self._clock.elapsed() - end
+        session = self._session
+        begun = self._clock.elapsed() - end
+        port_seen, session_seen = Watched(begun), Watched(begun)
         while (begun := self._clock.elapsed() - end) < _LOOK_ON_SECONDS:
             update(f"shuts in {-begun:.1f} s" if begun < 0 else "silent")
-            if self._lets_alice_in():
-                port = begun
-            begun = self._clock.elapsed() - end
-            if self._session.exchange(self.answer_seconds) is not None:
-                session = begun
+            self._look(port_seen, end, self._lets_alice_in)
+            self._look(session_seen, end, lambda: session.exchange(self.answer_seconds) is not None)
             time.sleep(0.005 if begun > -_FINAL_SECONDS else 0.1)
-        return port, session
+        return port_seen, session_seen
+
+    def _look(self, watched: Watched, end: float, is_answered: Callable[[], bool]) -> None:
+        begun = self._clock.elapsed() - end
+        has_answered = is_answered()
+        # A machine that stood still meanwhile knows no sooner.
+        known = self._clock.elapsed() - end - self.answer_seconds
+        watched.saw(begun, max(begun, known), has_answered=has_answered)
 
 
 def _median(values: Sequence[float]) -> float:
