@@ -48,7 +48,7 @@ class Joined:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The agent's command, on this host."""
-        return subprocess.run(self._command(*arguments), capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(self._command(*arguments), capture_output=True, text=True, check=False, timeout=90)
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         """The same, without waiting."""

@@ -103,7 +103,7 @@ class Cluster:
         as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if not os.geteuid() else []
         command = [*as_postgres, str(self._binaries / program), "-D", str(self.directory / "data"), *arguments]
         done = subprocess.run(
-            command, cwd="/", check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
+            command, cwd="/", check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
         )
         assert done.returncode == 0, done.stdout
 

@@ -412,7 +412,7 @@ def test_what_waits_to_be_said_keeps_nobody_from_a_server_that_forgot_the_sessio
     answers: list[Request] = []
     reading = threading.Thread(target=lambda: answers.append(first(link)), daemon=True)
     reading.start()
-    reading.join(5)
+    reading.join(60)
     assert answers
     assert len(server.polled[-1].said.messages) == 900
 

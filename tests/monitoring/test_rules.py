@@ -149,13 +149,13 @@ def test_prometheus_reads_a_server_as_the_how_to_says_and_takes_the_rules(
         address = f"127.0.0.1:{free.getsockname()[1]}"
     process = start(["--config.file", str(file), f"--storage.tsdb.path={tmp_path}/data-of-prometheus"], address)
     try:
-        until(lambda: ask(address, 'up{job="jitgate"} == 1'), "Prometheus does not read it", seconds=30)
-        until(lambda: ask(address, "jitgate_database_reached == 1"), "it reads nothing of ours", seconds=30)
+        until(lambda: ask(address, 'up{job="jitgate"} == 1'), "Prometheus does not read it", seconds=120)
+        until(lambda: ask(address, "jitgate_database_reached == 1"), "it reads nothing of ours", seconds=120)
         rules = httpx.get(f"http://{address}/api/v1/rules", trust_env=False).json()["data"]["groups"]
         assert {rule["name"] for group in rules for rule in group["rules"]} == {rule["alert"] for rule in ALERTS}
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def start(arguments: Sequence[str], address: str) -> subprocess.Popen[bytes]:

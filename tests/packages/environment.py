@@ -73,7 +73,7 @@ class Environment:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         line = [str(self.bin / command), *arguments]
         return subprocess.run(
-            line, capture_output=True, text=True, check=False, timeout=60, cwd="/", env={**kept, **environment}
+            line, capture_output=True, text=True, check=False, timeout=120, cwd="/", env={**kept, **environment}
         )
 
 

@@ -192,7 +192,7 @@ def environ(place: Place, tmp_path: Path) -> dict[str, str]:
 
 
 def run(environ: Mapping[str, str], *words: str, input: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*MAIN, *words], env=dict(environ), input=input, capture_output=True, text=True, timeout=60)
+    return subprocess.run([*MAIN, *words], env=dict(environ), input=input, capture_output=True, text=True, timeout=90)
 
 
 def kept(environ: Mapping[str, str]) -> Path:
@@ -260,6 +260,6 @@ def test_a_machine_without_a_browser_shows_a_code(place: Place, environ: dict[st
     found = re.search("type ([A-Z-]+)", process.stderr.readline())
     assert found is not None
     place.signed_in().post("/device", code=found[1], answer="allow")
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
     assert "You are owner" in out

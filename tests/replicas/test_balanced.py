@@ -112,14 +112,14 @@ def test_a_rolling_restart_loses_no_request_and_leaves_nothing_behind(balanced: 
         # Not ready first, and then still there for whoever has not seen it yet.
         until(partial(balanced.is_ready, each, False), "it stays ready")
         assert network.host.inside(partial(says_goodbye, each))
-        assert each.supervisor.wait(30) == 0
+        assert each.supervisor.wait(90) == 0
         assert set(held(balanced.url, name).values()) == {0}
         each.start()
         until(partial(balanced.is_ready, each, True), "it does not get ready")
         assert len(crowd.asked) > before, "nothing was answered meanwhile"
     crowd.end()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
     assert crowd.failures == []
     assert crowd.reads > 20
     kept = {row[0] for row in execute(balanced.url, "SELECT uid FROM request")}

@@ -72,7 +72,7 @@ def test_an_older_replica_works_on_beside_a_newer_one_that_goes_on_when_it_has_e
             waits = new.run("db", "migrate", "--post")
             assert (waits.returncode, (old.directory / "replica").read_text().strip() in waits.stdout) == (3, True)
             old.supervisor.terminate()
-            assert old.supervisor.wait(30) == 0
+            assert old.supervisor.wait(90) == 0
             until(lambda: revision(url) == TAKEN_AWAY, "the newer one does not go on by itself")
             assert new.machine("web-1")
 

@@ -134,7 +134,7 @@ async def test_a_read_sees_one_moment_however_long_it_takes(store: Store) -> Non
     def count_twice(tx: Tx) -> tuple[int, int]:
         before = len(names(tx))
         started.set()
-        written.wait(10)
+        written.wait(60)
         return before, len(names(tx))
 
     task = asyncio.create_task(store.read(count_twice))

@@ -117,7 +117,7 @@ def test_a_write_that_fails_takes_none_of_those_with_it_that_share_its_transacti
 
     def add(tx: Tx, number: int) -> None:
         principals.add(tx, str(number), f"p{number}")
-        assert began.wait(10)
+        assert began.wait(60)
         if number % 3 == 0:
             principals.add(tx, str(number), "the same again")
 
