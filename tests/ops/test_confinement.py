@@ -32,7 +32,7 @@ def run(code: str, tmp_path: Path, *more: str) -> subprocess.CompletedProcess[st
         each.mkdir()
         (each / "old").write_text("old")
     command = [sys.executable, "-c", CONFINE_AND + code, str(inside), str(outside), *more]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_inside_it_makes_changes_and_removes_files(tmp_path: Path) -> None:

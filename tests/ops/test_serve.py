@@ -28,7 +28,7 @@ run()
 
 def serve(data_dir: Path, listen: str = "127.0.0.1:0") -> subprocess.CompletedProcess[str]:
     command = [*COMMAND, "serve", "--data-dir", str(data_dir), "--listen", listen]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.mark.parametrize(

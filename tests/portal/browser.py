@@ -9,10 +9,11 @@ def test_somebody_sees_their_port(stage: Stage) -> None:
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Download, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from tests.server import Server
 from tests.web.scenery import Scenery
 
@@ -156,16 +157,25 @@ class Stage:
         page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
 
-def downloaded(page: Page, link: str) -> Download:
-    """What a link of that name leads to, as a file. Busy, Chromium now and then calls off what nobody has called off:
-    then it is clicked again, as people do."""
-    for _ in range(2):
-        with page.expect_download() as begun:
-            page.get_by_role("link", name=link).click()
-        failure = begun.value.failure()
-        if failure is None:
-            return begun.value
-    raise AssertionError(f"{link}: {failure}")
+@dataclass(frozen=True, slots=True)
+class File:
+    """Something to keep, under the name that the browser would give it."""
+
+    name: str
+    body: bytes
+
+
+def downloaded(page: Page, link: str) -> File:
+    """What a link of that name leads to, as a file.
+
+    The browser has to begin to keep it; what is in it is asked for once more, by the same session. Busy, Chromium now
+    and then calls off what nobody has called off.
+    """
+    with page.expect_download() as begun:
+        page.get_by_role("link", name=link).click()
+    answer = page.request.get(begun.value.url)
+    assert answer.ok, f"{link}: {answer.status}"
+    return File(begun.value.suggested_filename, answer.body())
 
 
 def violations(page: Page) -> list[str]:

@@ -21,7 +21,7 @@ def test_filters_are_in_the_address_and_the_download_is_what_they_match(stage: S
     page.locator(".event summary").first.click()
     page.locator(".event").first.get_by_text("203.0.113.7").first.wait_for()
     stage.check(page)
-    rows = list(csv.DictReader(io.StringIO(downloaded(page, "Download as CSV").path().read_text("utf-8"))))
+    rows = list(csv.DictReader(io.StringIO(downloaded(page, "Download as CSV").body.decode())))
     assert [(row["caller"], row["operation"]) for row in rows] == [("requester", str(Operation.REQUEST))] * 2
     page.goto("/activity?machine=web-1&outcome=Succeeded")
     expect(page.locator(".event").first).to_contain_text("web-1")

@@ -118,8 +118,8 @@ def test_a_machine_is_connected_to_from_its_own_page(stage: Stage) -> None:
     page.get_by_text("the machine still asks for its own user").wait_for()
     page.get_by_role("listitem").get_by_role("timer").wait_for()
     download = downloaded(page, "Remote desktop file")
-    assert download.suggested_filename == "win-1.rdp"
-    text = download.path().read_bytes().decode()
+    assert download.name == "win-1.rdp"
+    text = download.body.decode()
     assert text.startswith("full address:s:10.9.9.9:3389\r\n")
     assert "prompt for credentials:i:1" in text
     stage.check(page)

@@ -341,7 +341,7 @@ def test_figures_have_a_chart_and_the_table_behind_it(stage: Stage) -> None:
     page.get_by_text("As a table").first.click()
     expect(page.locator("[data-chart=bars] tbody tr").last.locator("[data-value]").first).to_have_text("3")
     stage.check(page)
-    assert "single addresses" in downloaded(page, "CSV of wide-policies").path().read_text("utf-8")
+    assert "single addresses" in downloaded(page, "CSV of wide-policies").body.decode()
     plain = stage.open("/insights", java_script_enabled=False)
     plain.get_by_text("As a table").first.click()
     expect(plain.locator("[data-chart] table").first).to_be_visible()

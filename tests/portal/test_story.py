@@ -162,7 +162,7 @@ def test_two_people_open_a_real_port_watch_it_count_down_and_find_it_on_record(
     page.goto("/activity")
     page.get_by_role("heading", name="Activity log").wait_for()
     file = tmp_path / "activity.csv"
-    downloaded(page, "Download as CSV").save_as(file)
+    file.write_bytes(downloaded(page, "Download as CSV").body)
     with file.open(newline="", encoding="utf-8") as opened:
         rows = list(csv.DictReader(opened))
     told = {(row["operation"].rpartition("/")[2], row["caller"]) for row in rows}

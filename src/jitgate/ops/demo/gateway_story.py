@@ -115,10 +115,11 @@ class GatewayStory(Telling):
 
     def _again(self, _: Update) -> str:
         self._end_sessions()
-        self._grant = self._ask(SHORT_SECONDS, "INC-2: and again")
+        self._grant = self._ask(LONG_SECONDS, "INC-2: and again")
         if self._grant["connection"]["port"] != self._mapped:
             raise Broken("the mapped port has changed")
         self._session = self._connect()
+        self._shorten()
         return f"for {SHORT_SECONDS} s, at the same port; a guardrail says that sessions end, too; a session is up"
 
     def _kill(self, _: Update) -> str:

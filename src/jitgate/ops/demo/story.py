@@ -78,10 +78,11 @@ class Story(Telling):
 
     def _again(self, _: Update) -> str:
         self._end_sessions()
-        self._grant = self._ask(SHORT_SECONDS, "INC-2: and again")
+        self._grant = self._ask(LONG_SECONDS, "INC-2: and again")
         if not (self._grant["session"] == "end" and self._grant["endsSessions"]):
             raise Broken("the guardrail that ends sessions does not hold")
         self._session = self._connect()
+        self._shorten()
         return f"for {SHORT_SECONDS} s; a guardrail says that sessions end, too; {self.kind} is up"
 
     def _kill(self, _: Update) -> str:
