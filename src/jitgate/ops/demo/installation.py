@@ -21,7 +21,7 @@ from jitgate.ops.directory import DataDirectory
 _COMMAND = (sys.executable, "-P", "-c", "from jitgate.main import run; run()")
 _SERVER = "jitgate.main.server"
 _START_SECONDS = 60.0
-_ANSWER_SECONDS = 30.0
+_ANSWER_SECONDS = 90.0
 _END_SECONDS = 30.0
 _WORTH_TELLING = 400
 _WORTH_TELLING_LINES = 20
