@@ -70,8 +70,11 @@ async def test_whatever_goes_wrong_at_every_call_about_a_firewall_all_is_shut_in
             await _pass(house, timedelta(minutes=1))
             share = chance.choice((0.1, 0.3, 0.5))
             arm.calls.fail_when(Weather(seed, share).at)
+            meddler = random.Random(seed)
+            arm.after = lambda: _meddle(estate, meddler)
             wishes = await _tell(estate, chance)
             arm.calls.heal()
+            arm.after = lambda: take_a_second(arm, clock)
             await _pass(house, QUIET)
             await _assert_kept(estate, wishes)
             await _assert_opens_again(estate, chance)
@@ -82,6 +85,13 @@ async def test_whatever_goes_wrong_at_every_call_about_a_firewall_all_is_shut_in
             estate.assert_others_kept()
             assert await house.live() == []
             await house.shutdown()
+
+
+def _meddle(estate: Estate, chance: random.Random) -> None:
+    """Now and then another hand writes just after something was looked at, and before it is written by that."""
+    take_a_second(estate.house.arm, estate.house.clock)
+    if estate.house.arm.calls.made[-1].name == "GET azureFirewalls" and chance.random() < 0.2:
+        estate.write_by_another_hand(chance)
 
 
 async def _tell(estate: Estate, chance: random.Random) -> list[Wish]:

@@ -4,7 +4,8 @@ import random
 from collections import Counter
 from datetime import timedelta
 
-from jitgate.clock import ManualClock
+from tests.house import MovableClock
+
 from jitgate.testing.azure.arm import Arm
 from jitgate.testing.azure.calls import Call, Fault
 
@@ -49,7 +50,7 @@ class FewLooks:
         return self._left >= 0
 
 
-def take_a_second(arm: Arm, clock: ManualClock) -> None:
+def take_a_second(arm: Arm, clock: MovableClock) -> None:
     """What is between two looks at an operation. To be done after each call."""
     if arm.calls.made[-1].kind == "operations":
         clock.advance(timedelta(seconds=1))
