@@ -1,6 +1,7 @@
 """Hosts elsewhere: who may join, under which name, and what becomes of what they tell."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from jitgate.core.prefixes import of_address
 from jitgate.service import hosts, machines
 from jitgate.service.hosts import Claim
 from jitgate.store import credentials, principals
+from jitgate.store import hosts as stored
 from jitgate.store.attempts import Attempt
+from jitgate.store.database import Tx
 from jitgate.store.hosts import Host, Membership
 from jitgate.trust import signatures
 
@@ -216,6 +219,24 @@ async def test_a_silent_host_is_neither_open_nor_shut_but_unverified(house: Hous
     await hosts.keep_heard(house.service, {member.uuid: house.clock.wall()})
     assert not (await house.view(grant.uid)).unverified
     assert len(await house.events(Operation.HOST_HEARD)) == 1
+
+
+async def test_when_very_many_were_heard_is_kept_some_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "_MOST_HEARD", 2)
+    member = await joined(house)
+    house.clock.advance(2 * MINUTE)
+    real = stored.heard
+    together: list[int] = []
+
+    def heard(tx: Tx, times: Mapping[str, datetime]) -> list[Host]:
+        together.append(len(times))
+        return real(tx, times)
+
+    monkeypatch.setattr(stored, "heard", heard)
+    others = [f"stranger-{number}" for number in range(4)]
+    await hosts.keep_heard(house.service, dict.fromkeys([*others, member.uuid], house.clock.wall()))
+    assert together == [2, 2, 1]
+    assert not await house.events(Operation.HOST_SILENT), "nobody is silent whose turn is last"
 
 
 async def test_attempts_from_elsewhere_are_told_with_an_open_grant_and_forgotten(house: House) -> None:

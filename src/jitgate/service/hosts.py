@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +31,8 @@ from jitgate.trust.tokens import Token
 LONGEST_TOKEN = timedelta(days=30)
 MOST_USES = 10_000
 _MOST_WAITING = 5
+_MOST_HEARD = 500
+"""Hosts whose polls one transaction keeps: that of ten thousand would hold up everybody for half a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,22 +251,29 @@ async def report_attempts(service: Service, scope: str, seen: Callable[[str], li
 
 async def keep_heard(service: Service, heard: Mapping[str, datetime]) -> None:
     """Keep which members polled, and when; put on record who has fallen silent, and who is heard again."""
-
-    def work(tx: Tx) -> None:
-        again = hosts.heard(tx, heard)
-        silent = hosts.fall_silent(tx, tx.now - SILENT_AFTER)
-        events = [by_host(Operation.HOST_HEARD, each, _id(service, each), {}) for each in again]
-        events += [
-            Event(Operation.HOST_SILENT, Outcome.FAILED, _id(service, each), properties={"lastHeard": _text(each)})
-            for each in silent
-        ]
-        audit.record(tx, events)
-        scopes.sweep_soon(tx, {each.scope for each in again})
-
-    await service.store.write(work)
+    listed = list(heard.items())
+    for first in range(0, len(listed), _MOST_HEARD):
+        some = dict(listed[first : first + _MOST_HEARD])
+        await service.store.write(partial(_hear, service, some))
+    await service.store.write(partial(_fall_silent, service))
 
 
 # --- below ----------------------------------------------------------------------------------------------
+
+
+def _hear(service: Service, heard: Mapping[str, datetime], tx: Tx) -> None:
+    again = hosts.heard(tx, heard)
+    audit.record(tx, [by_host(Operation.HOST_HEARD, each, _id(service, each), {}) for each in again])
+    scopes.sweep_soon(tx, {each.scope for each in again})
+
+
+def _fall_silent(service: Service, tx: Tx) -> None:
+    silent = hosts.fall_silent(tx, tx.now - SILENT_AFTER)
+    events = [
+        Event(Operation.HOST_SILENT, Outcome.FAILED, _id(service, each), properties={"lastHeard": _text(each)})
+        for each in silent
+    ]
+    audit.record(tx, events)
 
 
 def _join(tx: Tx, service: Service, token: str, claim: Claim) -> Host:

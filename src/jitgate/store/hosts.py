@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from jitgate.core.machine import SILENT_AFTER, Joins
 from jitgate.core.resource_id import key
@@ -120,10 +120,9 @@ def put_address(tx: Tx, uuid: str, address: str) -> None:
 
 def heard(tx: Tx, times: Mapping[str, datetime]) -> list[Host]:
     """Keep when hosts were heard; those that had been silent until then."""
-    if not times:
-        return []
-    silent = [_host(row) for row in tx.execute(_silent_among, {"uuids": list(times)})]
-    tx.execute(_heard, [{"b_uuid": uuid, "b_at": at} for uuid, at in times.items()])
+    again = [uuid for uuid in tx.execute(_silent).scalars() if uuid in times]
+    silent = [_host(row) for uuid in again for row in tx.fetch(_get, {"uuid": uuid})]
+    tx.run(_heard, [{"b_uuid": uuid, "b_at": at} for uuid, at in times.items()])
     return silent
 
 
@@ -184,7 +183,6 @@ def _host(row: Row[Any]) -> Host:
 _is_joined = host.c.state == str(Membership.JOINED)
 _is_there = host.c.state != str(Membership.REMOVED)
 _by_scope = host.c.scope_key == bindparam("scope_key")
-_uuids: BindParameter[str] = bindparam("uuids", expanding=True)
 _get = Prepared(select(host).where(host.c.uuid == bindparam("uuid")))
 _by_key = select(host).where(host.c.public_key == bindparam("public_key"))
 _joined = select(host).where(_by_scope, _is_joined)
@@ -200,8 +198,8 @@ _join = (
 _remove = update(host).where(_this).values(state=str(Membership.REMOVED))
 _put_facts = update(host).where(_this).values(facts=bindparam("b_facts"))
 _put_address = update(host).where(_this).values(address=bindparam("b_address"))
-_heard = update(host).where(_this, _is_joined).values(heard_at=bindparam("b_at"), silent=False)
-_silent_among = select(host).where(host.c.uuid.in_(_uuids), _is_joined, host.c.silent)
+_heard = Prepared(update(host).where(_this, _is_joined).values(heard_at=bindparam("b_at"), silent=False))
+_silent = select(host.c.uuid).where(_is_joined, host.c.silent)
 _falling_silent = select(host).where(_is_joined, ~host.c.silent, host.c.heard_at < bindparam("since"))
 _mark_silent = update(host).where(_this).values(silent=True)
 _use = (
