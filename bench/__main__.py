@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -12,6 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from bench import (
     aws_calls,
@@ -168,6 +171,8 @@ def run() -> int:
     options = _options()
     if os.geteuid() != 0:
         sys.exit("bench: this needs root: it makes network namespaces, and firewalls in them")
+    # What is filled in here would else be told grant by grant.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     size = QUICK if options.quick else FULL
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="jitgate-bench-", dir=_SCRATCH) as scratch:

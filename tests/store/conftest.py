@@ -5,6 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from tests.postgresql import database, execute
 from tests.sqlite import put_empty
 
@@ -55,3 +57,16 @@ def store(kind: str, url: str, tmp_path: Path, clock: ManualClock) -> Iterator[S
     opened = Store.open(url, clock)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def statements() -> Iterator[list[tuple[str, object]]]:
+    """What is asked of the database, as text and values."""
+    seen: list[tuple[str, object]] = []
+
+    def note(_c: object, _cursor: object, statement: str, values: object, _x: object, _m: object) -> None:
+        seen.append((statement, values))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(Engine, "before_cursor_execute", note)

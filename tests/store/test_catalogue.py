@@ -1,14 +1,12 @@
 """The catalogue looks at no more machines than it shows, however many there are."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
+from tests.store.plans import plan_of
 from tests.store.rows import SUBSCRIPTION, make_machine
 
 from jitgate.core.catalogue import Order, Sought, Standing
@@ -24,19 +22,6 @@ FEW = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/few"
 def kind() -> str:
     """SQLite, which tells how it would look things up. What pages hold is tried on both kinds in tests/service."""
     return "sqlite"
-
-
-@pytest.fixture
-def statements() -> Iterator[list[tuple[str, object]]]:
-    """What is asked of the database, as text and values."""
-    seen: list[tuple[str, object]] = []
-
-    def note(_c: object, _cursor: object, statement: str, values: object, _x: object, _m: object) -> None:
-        seen.append((statement, values))
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
@@ -58,7 +43,7 @@ def test_a_tab_is_a_walk_along_its_orders_index(
     first = many.read_now(lambda tx: catalogue.page(tx, sought, [place], order, None, 5))
     statements.clear()
     many.read_now(lambda tx: catalogue.page(tx, sought, [place], order, first[-1].mark, 5))
-    plan = _plan(url, *statements[-1])
+    plan = plan_of(url, *statements[-1])
     assert "SCAN machine" not in plan
     assert "TEMP B-TREE" not in plan, plan
 
@@ -69,7 +54,7 @@ def test_who_sees_few_machines_has_those_taken_out_by_their_ids(
 ) -> None:
     found = many.read_now(lambda tx: catalogue.page(tx, Sought(Standing.NOT_CONFIGURED), [FEW], order, None, 5))
     assert [one.machine.name for one in found] == (["f2", "f1", "f0"] if order is Order.ACCESS else ["f0", "f1", "f2"])
-    plan = _plan(url, *statements[-1])
+    plan = plan_of(url, *statements[-1])
     assert "SCAN machine" not in plan
     assert "uq_machine_id_key_present" in plan
     assert "ix_machine_by" not in plan, plan
@@ -80,7 +65,7 @@ def test_what_can_be_asked_for_is_a_walk_along_the_names(
     many: Store, url: str, statements: list[tuple[str, object]], place: str
 ) -> None:
     many.read_now(lambda tx: catalogue.askable(tx, "", [place], [["/"]], 5))
-    plan = _plan(url, *statements[-1])
+    plan = plan_of(url, *statements[-1])
     assert "USING INDEX ix_machine_by_name" in plan
     assert "TEMP B-TREE FOR" not in plan, plan
 
@@ -110,9 +95,3 @@ def test_connectors_are_found_by_leaps(many: Store) -> None:
     other = make_machine("other", connector="aws")
     many.write_now(lambda tx: machines.put(tx, [other]))
     assert many.read_now(lambda tx: catalogue.connectors(tx)) == ["aws", "hosts"]
-
-
-def _plan(url: str, statement: str, values: object) -> str:
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)  # type: ignore[arg-type]
-        return "\n".join(str(row[3]) for row in rows)

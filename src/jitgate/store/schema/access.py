@@ -76,6 +76,11 @@ grants = Table(
     Index("ix_grants_successor", "successor", **where("successor IS NOT NULL")),
     Index("ix_grants_closed", "scope", "closed_at", **where("closed_at IS NOT NULL")),
     Index("ix_grants_pending", "asked_at", **where("state = 'pending'")),
+    # Lists, the newest first: a person's, and everybody's.
+    Index("ix_grants_of_not_closed", "principal", "asked_at", "uid", **where("state != 'closed'")),
+    Index("ix_grants_of_closed", "principal", "asked_at", "uid", **where("state = 'closed'")),
+    Index("ix_grants_all_not_closed", "asked_at", "uid", **where("state != 'closed'")),
+    Index("ix_grants_all_closed", "asked_at", "uid", **where("state = 'closed'")),
     # How many there are in each state, and since when the oldest is: without reading a grant.
     Index("ix_grants_state", "state", "since", **where("state != 'closed'")),
 )
