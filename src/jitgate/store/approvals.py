@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
 
 from jitgate.core.access import Grant, Span
 from jitgate.core.progress import due_at
 from jitgate.store.database import Tx
-from jitgate.store.prepared import literal_in
 from jitgate.store.schema import approval, grants
 
 
@@ -85,13 +84,15 @@ _of = (
     .order_by(approval.c.at, approval.c.principal)
 )
 _asked = func.min(grants.c.asked_at, type_=grants.c.asked_at.type)
+# Not the bare column: SQLite would group along the index of all requests that there are or have been.
+_request = func.coalesce(grants.c.request, literal_column("''"))
 _waiting = (
-    select(grants.c.request, _asked.label("at"))
-    .where(literal_in(grants.c.state, ("pending",)))
-    .group_by(grants.c.request)
-    .order_by(_asked, grants.c.request)
+    select(_request.label("request"), _asked.label("at"))
+    .where(grants.c.state == literal_column("'pending'"))
+    .group_by(_request)
+    .order_by(_asked, _request)
     .limit(bindparam("most"))
 )
 _is_after = (_asked > bindparam("at", type_=grants.c.asked_at.type)) | (
-    (_asked == bindparam("at", type_=grants.c.asked_at.type)) & (grants.c.request > bindparam("uid"))
+    (_asked == bindparam("at", type_=grants.c.asked_at.type)) & (_request > bindparam("uid"))
 )
