@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import ipaddress
 import platform
 import socket
@@ -34,6 +33,7 @@ from jitgate.main.attendance import Attendance
 from jitgate.main.beside import Beside
 from jitgate.main.cloud_kinds import kinds
 from jitgate.main.clouds import Clouds
+from jitgate.main.garbage import Garbage
 from jitgate.main.hosts import HostEvents, keep_heard
 from jitgate.main.served_certificates import ServedCertificates
 from jitgate.main.web_server import FINISHING_SECONDS, WebServer
@@ -66,8 +66,6 @@ from jitgate.web.portal import assets
 _AGENT_MAY_TAKE_SECONDS = 3.0
 _FORGET_EVERY_SECONDS = 600.0
 _MOST_LINKS = 8
-_GARBAGE_AFTER = 20_000
-"""Objects that are made before garbage is looked for. A request makes hundreds, and hardly any garbage of that kind."""
 _GONE = b""
 """What is read from a socket whose other side has closed it."""
 
@@ -105,17 +103,12 @@ class House:
         plain = uvicorn.Config("", log_config=None)
         try:
             with asyncio.Runner(loop_factory=plain.get_loop_factory()) as runner:
-                # What was loaded so far stays for good. Left out, it does not hold up requests whenever garbage is
-                # looked for: some 50 ms each time.
-                gc.collect()
-                gc.freeze()
-                gc.set_threshold(_GARBAGE_AFTER)
-                runner.run(self._serve(control))
+                runner.run(self._serve(control, Garbage()))
         finally:
             self._store.close()
             tracing.end()
 
-    async def _serve(self, control: socket.socket) -> None:
+    async def _serve(self, control: socket.socket, garbage: Garbage) -> None:
         begun = await bootstrap(self._store, self._directory.path, _owner_on_record)
         settings = self._service_settings(begun.subscription)
         bearers = Bearers(Signer.ensure(self._directory.path), issuers.trusted(self._settings.issuers, self._clock))
@@ -143,6 +136,7 @@ class House:
             self._forget_former_keys(),
             _take_links(control, beside.links if beside else {}, web),
             _say_ready(control, serving, beside.events if beside else ()),
+            garbage.keep_away(),
         ]
         if beside is not None:
             clouds = Clouds(service, clouds_known, connected, replica)
