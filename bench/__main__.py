@@ -39,9 +39,11 @@ from bench.installation import Installation
 from bench.processes import BareServer
 
 RESULTS = Path(__file__).parent / "results"
+_WITH_BOTH = ("packets", "memory", "latency", "recovery")
+"""What two installations are started for, one with few live grants and one with many."""
 PARTS = (
-    *("packets", "memory", "latency", "recovery", "throughput", "gateway", "fleet", "exposure"),
-    *("azure", "aws", "pages", "growth", "closing", "crowd"),
+    *_WITH_BOTH,
+    *("throughput", "azure", "aws", "gateway", "pages", "fleet", "exposure", "closing", "crowd", "growth"),
 )
 _SCRATCH = "/var/tmp"  # noqa: S108 - a disk, where /tmp may be memory; the directory in it is ours alone
 
@@ -126,18 +128,7 @@ class Bench:
         self._part("growth", lambda: growth.measure(self._scratch, self.size.most_machines, self.size.most_live))
 
     def _with_both(self) -> None:
-        if self._parts <= {
-            "throughput",
-            "gateway",
-            "fleet",
-            "exposure",
-            "azure",
-            "aws",
-            "pages",
-            "growth",
-            "closing",
-            "crowd",
-        }:
+        if self._parts.isdisjoint(_WITH_BOTH):
             return
         with contextlib.ExitStack() as opened:
             _say(f"starting two installations, one with {self.size.grants:,} live grants")

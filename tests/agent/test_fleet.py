@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -109,3 +109,13 @@ async def test_agents_are_let_go_some_at_a_time(monkeypatch: pytest.MonkeyPatch)
         patched.setattr(asyncio, "sleep", pause)
         await fleet.let_go()
     assert done == [2, 4, 5]
+
+
+async def test_how_long_ago_a_host_was_heard_does_not_go_by_a_clock_that_people_set() -> None:
+    clock = ManualClock(NOW)
+    fleet = Fleet(clock, Nobody())
+    await Agent(fleet).poll()
+    clock.advance(timedelta(seconds=7))
+    clock.step(timedelta(minutes=-15))
+    assert fleet.heard() == {UUID: timedelta(seconds=7)}
+    assert not fleet.heard(), "told once"

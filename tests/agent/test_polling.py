@@ -1,5 +1,6 @@
 """The agent's end of the link to a server elsewhere: what it believes, and what it makes of time."""
 
+import itertools
 import json
 import shutil
 import threading
@@ -181,16 +182,33 @@ def test_a_next_controller_is_believed_before_it_signs(link: PollingLink, server
 
 
 def test_a_replica_notices_either_of_the_files_that_are_copied_to_it(server: Server, tmp_path: Path) -> None:
-    shutil.copytree(server.directory, tmp_path / "other")
+    copied = tmp_path / "other"
+    shutil.copytree(server.directory, copied)
+    seconds = itertools.count()
+    held = keyset.OnFile(copied, lambda: next(seconds))
     keyset.follow_controller(server.directory, NOW, NOW)
-    seen = [keyset.changed_at(tmp_path / "other")]
+    wanted = keyset.read(server.directory)
     for name in (keyset.KEYS, keyset.CONTROLLER):
-        shutil.copy2(server.directory / name, tmp_path / "other")
-        seen.append(keyset.changed_at(tmp_path / "other"))
-    assert len(set(seen)) == 3
-    assert (
-        keyset.read(tmp_path / "other").controller(NOW).public == keyset.read(server.directory).controller(NOW).public
-    )
+        assert held.now().controller(NOW).public != wanted.controller(NOW).public
+        shutil.copy2(server.directory / name, copied)
+    assert held.now().controller(NOW).public == wanted.controller(NOW).public
+
+
+def test_keys_on_file_are_looked_at_now_and_then_and_stay_when_their_file_is_damaged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 0.0
+    held = keyset.OnFile(server.directory, lambda: now)
+    first = held.now()
+    keyset.follow_controller(server.directory, NOW, NOW)
+    assert held.now() is first, "a moment ago they were the same"
+    now += keyset.OnFile.LOOKS_EVERY_SECONDS
+    second = held.now()
+    assert second.epoch == first.epoch + 1
+    (server.directory / keyset.KEYS).write_bytes(b"{")
+    now += keyset.OnFile.LOOKS_EVERY_SECONDS
+    assert held.now() is second
+    assert "stay as they were" in caplog.text
 
 
 def test_another_root_follows_once_the_former_has_named_it(link: PollingLink, server: Server, tmp_path: Path) -> None:

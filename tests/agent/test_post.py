@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from tests.netns import Namespace, run
 
+from jitgate.agent import generation
+from jitgate.agent.generation import Generation
 from jitgate.agent.post import Post
 from jitgate.clock import SystemClock
-from jitgate.connectors.base import ConnectorError
+from jitgate.connectors.base import ConnectorError, GenerationBehind
 from jitgate.connectors.hosts import orders, releases
 from jitgate.connectors.hosts.enforcer import Enforcer
 from jitgate.connectors.hosts.messages import Answer, Applied, Apply, Failed, Happened, Kind
@@ -30,9 +32,9 @@ CLOCK = SystemClock()
 class Told:
     """A post, and what it says."""
 
-    def __init__(self, namespace: str, directory: Path) -> None:
+    def __init__(self, namespace: str, directory: Path, joined_as: str = "") -> None:
         self._said: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        self.host = Host("web-1", UUID, namespace)
+        self.host = Host("web-1", UUID, namespace, joined_as=joined_as)
         self.post = Post(self.host, directory, CLOCK, self._said.put)
         self.post.start()
 
@@ -72,6 +74,32 @@ def test_an_older_generation_is_refused_with_the_one_that_stands(told: Told) -> 
     answer = told.apply(6)
     assert isinstance(answer, Failed)
     assert answer.current == 7
+
+
+def test_a_host_elsewhere_refuses_an_older_generation_also_when_its_agent_was_started_anew(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    """Whoever replays what the server once said opens nothing by it."""
+    Generation(tmp_path).keep(7)  # by the agent that was here before
+    told = Told(namespace.name, tmp_path, "fleet/jitgate/web-1")
+    answer = told.apply(6)
+    assert isinstance(answer, Failed)
+    assert answer.current == 7
+    assert isinstance(told.apply(8), Applied)
+    with pytest.raises(GenerationBehind):
+        Generation(tmp_path).check(7)
+
+
+def test_a_generation_that_a_full_disk_left_empty_is_none(tmp_path: Path) -> None:
+    (tmp_path / generation.FILE).touch()
+    kept = Generation(tmp_path)
+    kept.check(1)
+    kept.keep(3)
+    with pytest.raises(GenerationBehind):
+        Generation(tmp_path).check(2)
+    (tmp_path / generation.FILE).write_text("7 or so")
+    with pytest.raises(ConnectorError, match="is damaged; remove it"):
+        Generation(tmp_path).check(9)
 
 
 def test_what_took_too_long_on_its_way_is_not_opened_any_more(told: Told) -> None:

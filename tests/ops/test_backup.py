@@ -6,9 +6,11 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.netns import ALICE4, BOB4, HOST4, Network
+from tests.postgresql import cluster, execute
 from tests.processes import Jitgate, until
 
 from jitgate.ops.backup import LAST, RECORDS
@@ -46,6 +48,32 @@ def test_records_that_are_restored_open_nothing_that_has_ended_since(tmp_path: P
         # The host's own generation is ahead of the records: it is held all the same.
         jitgate.open("web-1", BOB4, seconds=3600)
         assert network.bob.can_connect(HOST4, 22)
+
+
+def test_a_postgresql_that_is_put_back_opens_nothing_that_has_ended_since(tmp_path: Path, network: Network) -> None:
+    databases = cluster()
+    environment = {"JITGATE_DATABASE": databases.url(databases.create())}
+    jitgate = Jitgate(tmp_path / "data", {"web-1": network.host.name}, environment)
+    with jitgate:
+        jitgate.enable("web-1")
+        ended_early = jitgate.open("web-1", BOB4, seconds=3600)
+        there = jitgate.run("db", "restored")
+        assert (there.returncode, "Stop it" in there.stderr) == (2, True), there.stderr
+    name = urlsplit(environment["JITGATE_DATABASE"]).path.removeprefix("/")
+    yesterday = databases.create(name)
+    with jitgate:
+        jitgate.call("POST", f"/api/v1/grants/{ended_early['id']}/close?wait=60")
+        assert not network.bob.can_connect(HOST4, 22)
+    put_back = Jitgate(tmp_path / "data", {}, {"JITGATE_DATABASE": databases.url(yesterday)})
+    restored = put_back.run("db", "restored")
+    assert restored.returncode == 0, restored.stderr
+    assert "1 grants that the database held open will be shut" in restored.stdout
+    with put_back:
+        until(lambda: put_back.grant(ended_early["id"])["state"] == "closed", "it stays open on record")
+        assert not network.bob.can_connect(HOST4, 22)
+        [told] = put_back.activity("records/restored")
+        assert told["properties"]["ended"] == 1
+    assert put_back.run("db", "restored").returncode == 0, "who has left works on it no more"
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +170,12 @@ def test_records_in_postgresql_are_for_its_own_tools(stopped: Jitgate, tmp_path:
         settings.write('\n[store]\nurl = "postgresql://jitgate@127.0.0.1:1/jitgate"\n')
     refused = stopped.run("backup", str(tmp_path / "one.backup"))
     assert (refused.returncode, "pg_dump" in refused.stderr) == (2, True), refused.stderr
+
+
+def test_nobody_puts_back_a_database_that_a_replica_elsewhere_works_on(stopped: Jitgate) -> None:
+    databases = cluster()
+    url = databases.url(databases.create(databases.migrated()))
+    now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    execute(url, f"INSERT INTO replica (name, version, knows, part, heard_at) VALUES ('b', '1', '0001', 'all', {now})")
+    refused = Jitgate(stopped.directory, {}, {"JITGATE_DATABASE": url}).run("db", "restored")
+    assert (refused.returncode, "1 replicas work on this database" in refused.stderr) == (2, True), refused.stderr

@@ -1,12 +1,17 @@
 """The wheels, installed where nothing else is, do what they are for."""
 
+import os
+import re
+import shutil
 import ssl
+import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.netns import ALICE4, BOB4, HOST4, Network
-from tests.packages.environment import EXTRAS, Environment, asked_for
+from tests.packages.environment import EXTRAS, SERVER, Environment, asked_for
 from tests.processes import Jitgate
 
 from jitgate.web.portal import assets
@@ -109,3 +114,25 @@ def test_the_agent_stays_small(wheels: dict[str, list[Path]], slim: Environment)
     assert wheel.stat().st_size < MOST_AGENT_KB * 1000
     assert slim.packages == {"cryptography", "cffi", "pycparser"}
     assert not (slim.site / "jitgate" / "web").exists()
+
+
+def test_the_image_is_made_of_both_wheels_at_once(wheels: dict[str, list[Path]], tmp_path: Path) -> None:
+    """Of the server's alone, pip would look for the agent's on an index, where whoever takes its name first puts it."""
+    text = (SERVER / "deploy" / "compose" / "Dockerfile").read_text("utf-8")
+    (copied,) = re.findall(r"^COPY dist/(\S+) /tmp/$", text, re.M)
+    (command,) = re.findall(r"^RUN (pip install .+)$", text, re.M)
+    [server], [agent] = wheels["server"], wheels["agent"]
+    for wheel in (server, agent):
+        assert fnmatch(wheel.name, copied)
+        shutil.copy2(wheel, tmp_path)
+    (tmp_path / "pip").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/said\n')
+    (tmp_path / "pip").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", command.replace("/tmp/", f"{tmp_path}/")], env={"PATH": path}, check=True)
+    said = (tmp_path / "said").read_text().splitlines()
+    assert [each for each in said if not each.startswith("-")] == [
+        "install",
+        f"{tmp_path / agent.name}",
+        f"{tmp_path / server.name}[postgres]",
+    ]
+    assert not list(tmp_path.glob("*.whl"))

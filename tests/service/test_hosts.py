@@ -206,7 +206,7 @@ async def test_a_silent_host_is_neither_open_nor_shut_but_unverified(house: Hous
     member = await joined(house)
     await house.enable("mail-1")
     grant = await house.open("mail-1", span=None)
-    await hosts.keep_heard(house.service, {member.uuid: house.clock.wall()})
+    await hosts.keep_heard(house.service, {member.uuid: timedelta()})
     house.clock.advance(MINUTE)
     await hosts.keep_heard(house.service, {})
     assert not (await house.view(grant.uid)).unverified
@@ -216,7 +216,7 @@ async def test_a_silent_host_is_neither_open_nor_shut_but_unverified(house: Hous
     assert (await house.view(grant.uid)).unverified
     assert (await machines.get_machine(house.service, house.alice, "mail-1")).unverified
     assert len(await house.events(Operation.HOST_SILENT)) == 1, "told once"
-    await hosts.keep_heard(house.service, {member.uuid: house.clock.wall()})
+    await hosts.keep_heard(house.service, {member.uuid: timedelta()})
     assert not (await house.view(grant.uid)).unverified
     assert len(await house.events(Operation.HOST_HEARD)) == 1
 
@@ -234,7 +234,7 @@ async def test_when_very_many_were_heard_is_kept_some_at_a_time(house: House, mo
 
     monkeypatch.setattr(stored, "heard", heard)
     others = [f"stranger-{number}" for number in range(4)]
-    await hosts.keep_heard(house.service, dict.fromkeys([*others, member.uuid], house.clock.wall()))
+    await hosts.keep_heard(house.service, dict.fromkeys([*others, member.uuid], timedelta()))
     assert together == [2, 2, 1]
     assert not await house.events(Operation.HOST_SILENT), "nobody is silent whose turn is last"
 
@@ -259,7 +259,7 @@ async def test_attempts_from_elsewhere_are_told_with_an_open_grant_and_forgotten
 async def test_what_a_stranger_tells_counts_for_nothing(house: House) -> None:
     await hosts.report_facts(house.service, "fleet/jitgate/nobody", {"addresses": ["192.0.2.9"]}, "")
     await hosts.report_attempts(house.service, "fleet/jitgate/nobody", lambda _: [])
-    await hosts.keep_heard(house.service, {"nobody": house.clock.wall()})
+    await hosts.keep_heard(house.service, {"nobody": timedelta()})
     assert await house.count("host") == 0
 
 

@@ -41,7 +41,9 @@ class Generation:
 
     def _read(self) -> int:
         try:
-            return int(self._path.read_text("ascii"))
+            text = self._path.read_text("ascii")
+            # Empty where the disk was full, or the machine went down, when the first was to be written.
+            return int(text) if text else 0
         except FileNotFoundError:
             return 0
         except ValueError:

@@ -55,7 +55,6 @@ from jitgate.store.principals import Account
 from jitgate.trust import keyset, links, record_key
 from jitgate.trust.certificates import LOOPBACK
 from jitgate.trust.files import write_private
-from jitgate.trust.keyset import Keyring
 from jitgate.trust.own_certificate import Pair
 from jitgate.trust.succession import Succession
 from jitgate.web.agents import AgentLink
@@ -80,6 +79,7 @@ class House:
         self._listening = listening
         self._part = part
         self._directory = DataDirectory(data_dir)
+        self._replica = directory.replica_name(self._directory)
         self._settings = directory.read_settings(self._directory)
         telemetry.configure(self._settings.log.format)
         self._clock = SystemClock()
@@ -90,7 +90,7 @@ class House:
         self._receivers = [_receiver(chosen, index) for index, chosen in enumerate(self._settings.notify)]
         self._watched = self._watch()
         self._record_keys = record_key.ensure(self._directory.path)
-        self._ring = keyset.changed_at(data_dir), keyset.read(data_dir)
+        self._keyring = keyset.OnFile(data_dir, self._clock.elapsed)
         self._link_keys = links.ensure_keys(self._directory.path)
         self._trace()
         url = self._directory.database_url(self._settings)
@@ -119,16 +119,15 @@ class House:
             self._store, self._clock, settings, bearers=bearers, connector_kinds=checks, connector_reach=reach
         )
         await self._leave_link(service, is_new=begun.is_new)
-        replica = directory.replica_name(self._directory)
-        attendance = Attendance(self._store, replica, self._part)
+        attendance = Attendance(self._store, self._replica, self._part)
         await attendance.begin()
-        fleet = Fleet(self._clock, HostEvents(service, replica=replica))
-        beside = self._beside(service, replica) if self._part.works else None
+        fleet = Fleet(self._clock, HostEvents(service, replica=self._replica))
+        beside = self._beside(service) if self._part.works else None
         connected: dict[str, Connector] = {each.name: each for each in (beside.connectors if beside else ())}
         if self._part.answers_agents:
             connected[fleet.name] = fleet
         serving = asyncio.Event()
-        reconciler = Reconciler(self._store, connected, owner=replica)
+        reconciler = Reconciler(self._store, connected, owner=self._replica)
         web = self._web(service, self._link(fleet, reconciler), serving.set)
         aside: list[Coroutine[None, None, None]] = [
             attendance.run(web.end_now),
@@ -139,8 +138,8 @@ class House:
             garbage.keep_away(),
         ]
         if beside is not None:
-            clouds = Clouds(service, clouds_known, connected, replica)
-            aside += [clouds.run(), *beside.work(), *self._for_all(service, replica)]
+            clouds = Clouds(service, clouds_known, connected, self._replica)
+            aside += [clouds.run(), *beside.work(), *self._for_all(service)]
         if self._part.answers_agents:
             aside.append(keep_heard(service, fleet))
         async with asyncio.TaskGroup() as tasks:
@@ -156,17 +155,17 @@ class House:
         await fleet.close()
         await attendance.end()
 
-    def _for_all(self, service: Service, replica: str) -> list[Coroutine[None, None, None]]:
+    def _for_all(self, service: Service) -> list[Coroutine[None, None, None]]:
         """What one replica at a time does for all."""
         record = self._settings.record
         return [
-            Sealer(self._store, self._record_keys.now, replica, record.retention).run(),
-            Courier(self._store, replica, _outlets(record)).run(),
-            Notifier(self._store, replica, self._receivers, self._address(service.settings), _skipped).run(),
+            Sealer(self._store, self._record_keys.now, self._replica, record.retention).run(),
+            Courier(self._store, self._replica, _outlets(record)).run(),
+            Notifier(self._store, self._replica, self._receivers, self._address(service.settings), _skipped).run(),
             remind_for_ever(service),
         ]
 
-    def _beside(self, service: Service, replica: str) -> Beside:
+    def _beside(self, service: Service) -> Beside:
         chosen = self._settings
         told = {host.name: Told(host.addresses, host.tags) for host in chosen.hosts}
         behind = {
@@ -174,7 +173,7 @@ class House:
             for each in chosen.gateways
             for machine in each.machines
         }
-        return Beside(service, self._clock, replica, told, behind, has_gateways=bool(chosen.gateways))
+        return Beside(service, self._clock, self._replica, told, behind, has_gateways=bool(chosen.gateways))
 
     async def _leave_link(self, service: Service, *, is_new: bool) -> None:
         """At the first start, a link by which whoever may read the data directory signs in in a browser."""
@@ -204,10 +203,10 @@ class House:
     def _link(self, fleet: Fleet, reconciler: Reconciler) -> AgentLink:
         return AgentLink(
             fleet,
-            self._keyring,
+            self._keyring.now,
             self._certificates.authority,
             self._certificates.authorities,
-            directory.replica_name(self._directory),
+            self._replica,
             reconciler.orders_are_out,
         )
 
@@ -247,8 +246,7 @@ class House:
         endpoint = self._settings.tracing.endpoint
         if endpoint is None:
             return
-        replica = directory.replica_name(self._directory)
-        facts = {"service.name": "jitgate", "service.version": __version__, "service.instance.id": replica}
+        facts = {"service.name": "jitgate", "service.version": __version__, "service.instance.id": self._replica}
         tracing.begin(endpoint, {**facts, "jitgate.role": self._part})
 
     def _watch(self) -> Watched:
@@ -281,17 +279,6 @@ class House:
         last = await self._store.read(heads.last)
         current = self._record_keys.now().current(self._clock.wall())
         return last is not None and last.head.key == current.public
-
-    def _keyring(self) -> Keyring:
-        """The keys of the agent link, read again when somebody has rotated them."""
-        changed = keyset.changed_at(self._directory.path)
-        if self._ring[0] != changed:
-            try:
-                self._ring = changed, keyset.read(self._directory.path)
-            except Invalid as error:
-                _log.error("the keys of the agents' link stay as they were", error=error.message)
-                self._ring = changed, self._ring[1]
-        return self._ring[1]
 
 
 def must_have_the_keys(tx: Tx, held: Succession[bytes], path: Path) -> None:

@@ -8,10 +8,10 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,11 +23,18 @@ from jitgate.ops.directory import SHARED_KEYS, DataDirectory
 from jitgate.trust import record_key
 from jitgate.trust.files import create_private, write_private
 
+if TYPE_CHECKING:
+    from jitgate.store.database import Tx
+
 RECORDS = "jitgate.db"
 KEPT = ("jitgate.toml", "owner.token", "replica", "agent/hosts.json", "agent/gateways.json", *SHARED_KEYS)
 """What goes into a backup beside the records. Not what firewalls keep of their own: it is newer than any backup."""
 LAST = "backed-up"
 """The file in the data directory that says when the last one was made."""
+
+RIGHTS_ARE_BACK = (
+    "Who has lost a right or a token since the backup has it again: look at `jitgate activity` off this machine."
+)
 
 _LARGEST = 1 << 20
 """Bytes of a file beside the records."""
@@ -60,7 +67,7 @@ def restore(
         print(f"The records that were here are in {aside}.")
     for name in kept:
         print(f"{name} is not as in the backup, and was left as it is here.")
-    print("Who has lost a right or a token since the backup has it again: look at `jitgate activity` off this machine.")
+    print(RIGHTS_ARE_BACK)
 
 
 def _back_up(opened: DataDirectory, to: Path) -> None:
@@ -106,7 +113,7 @@ def _restore(opened: DataDirectory, file: Path) -> tuple[int, Path | None, list[
         found, made_at = _unpack(file, new)
         public = opened.path / record_key.PUBLIC_FILE
         keys = public.read_bytes() if public.exists() else found.get(record_key.PUBLIC_FILE, b"")
-        shut = _end_all(f"sqlite:///{new}", keys.decode("ascii", "replace").split(), made_at)
+        shut = end_all(f"sqlite:///{new}", keys, made_at)
         kept = [name for name, content in found.items() if not _put_back(opened.path / name, content)]
         records = backups.file_of(opened.database_url(directory.read_settings(opened)))
         aside = _set_aside(records)
@@ -143,9 +150,14 @@ def _no_backup(file: Path) -> Invalid:
     return Invalid("file", f"{file} is no backup of jitgate", allowed="a file that `jitgate backup` made")
 
 
-def _end_all(url: str, keys: list[str], made_at: datetime) -> int:
-    """End whatever the records hold open or waiting, and say so in them. Raises Conflict for records that are not what
-    was sealed."""
+def end_all(
+    url: str, keys: bytes, made_at: datetime | None = None, look: "Callable[[Tx], None]" = lambda _: None
+) -> int:
+    """End whatever records that were put back hold open or waiting, and say so in them; how many grants.
+
+    `keys`: the record's public keys, as its file has them; `made_at`: when the backup was made, where that is known;
+    `look`: first, at whether that may be. Raises what it raises, and Conflict for records that are not what was sealed.
+    """
     # Not at the top: see above.
     from jitgate import audit
     from jitgate.audit import soundness
@@ -153,17 +165,18 @@ def _end_all(url: str, keys: list[str], made_at: datetime) -> int:
     from jitgate.core.access import CloseReason
     from jitgate.service.closing import close_all
     from jitgate.store import grants
-    from jitgate.store.database import Store, Tx
+    from jitgate.store.database import Store
 
-    def end(tx: Tx) -> int:
-        finding = soundness.look(tx, keys)
+    def end(tx: "Tx") -> int:
+        look(tx)
+        finding = soundness.look(tx, keys.decode("ascii", "replace").split())
         if not finding.is_sound:
             raise Conflict(
                 f"The record in this backup is not what was sealed: {finding.faults[0].what}. Restore another one."
             )
-        detail = f"the records of {made_at:%Y-%m-%d %H:%M} UTC were restored"
-        ended = close_all(tx, grants.live_below(tx, "/"), CloseReason.REVOKED, detail)
-        facts = {"backupOf": made_at.isoformat(), "by": on_site.who(), "ended": len(ended)}
+        of = f"of {made_at:%Y-%m-%d %H:%M} UTC" if made_at else "of a backup"
+        ended = close_all(tx, grants.live_below(tx, "/"), CloseReason.REVOKED, f"the records {of} were restored")
+        facts = {"backupOf": made_at.isoformat() if made_at else "", "by": on_site.who(), "ended": len(ended)}
         audit.record(tx, [audit.Event(audit.Operation.RESTORE, audit.Outcome.SUCCEEDED, "/", properties=facts)])
         return len(ended)
 

@@ -1,7 +1,7 @@
 """``jitgate db``: what is done to the database beside the servers that work on it."""
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,11 +9,15 @@ from jitgate.clock import SystemClock
 from jitgate.core.errors import Conflict
 from jitgate.core.verification import Finding
 from jitgate.ops import directory
+from jitgate.ops.backup import RIGHTS_ARE_BACK, end_all
 from jitgate.ops.command_line import SYSTEM_DIR, DataDir, refusals_told
 from jitgate.ops.directory import DataDirectory
 from jitgate.trust import record_key
 
-db = typer.Typer(help="The database: bring its tables up to date, move it to PostgreSQL.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from jitgate.store.database import Tx
+
+db = typer.Typer(help="The database: tables up to date, to PostgreSQL, back to what it was.", no_args_is_help=True)
 _WAITS = 3
 
 
@@ -65,6 +69,34 @@ def migrate(
         print(f"The tables are as this version needs them. The rest waits for older replicas: {', '.join(older)}.")
         raise typer.Exit(_WAITS)
     print("The tables are as this version needs them.")
+
+
+@db.command("restored")
+def restored(data_dir: DataDir = SYSTEM_DIR) -> None:
+    """Say that the database was put back as it was earlier, by other means than `jitgate restore`, before anything of
+    jitgate starts: what it holds open is shut."""
+    with refusals_told():
+        opened = directory.existing(data_dir)
+        held = directory.lock(opened)
+        try:
+            url = opened.database_url(directory.read_settings(opened))
+            keys = (opened.path / record_key.PUBLIC_FILE).read_bytes()
+            shut = end_all(url, keys, look=_nobody_works_on_it)
+        finally:
+            os.close(held)
+    print(f"{shut} grants that the database held open will be shut when jitgate starts.")
+    print(RIGHTS_ARE_BACK)
+
+
+def _nobody_works_on_it(tx: "Tx") -> None:
+    """Raises Conflict where a replica does: it has begun to open what stands in the database."""
+    # Not at the top: see above.
+    from jitgate.store import presence
+
+    if at_work := sum(presence.by_part(tx).values()):
+        raise Conflict(
+            f"{at_work} replicas work on this database, or did within a minute. Stop them, then wait that long."
+        )
 
 
 def _move(opened: DataDirectory, target: str) -> tuple[dict[str, int], Finding]:

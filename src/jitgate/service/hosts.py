@@ -249,8 +249,8 @@ async def report_attempts(service: Service, scope: str, seen: Callable[[str], li
     await service.store.write(work)
 
 
-async def keep_heard(service: Service, heard: Mapping[str, datetime]) -> None:
-    """Keep which members polled, and when; put on record who has fallen silent, and who is heard again."""
+async def keep_heard(service: Service, heard: Mapping[str, timedelta]) -> None:
+    """Keep which members polled, and how long ago; put on record who has fallen silent, and who is heard again."""
     listed = list(heard.items())
     for first in range(0, len(listed), _MOST_HEARD):
         some = dict(listed[first : first + _MOST_HEARD])
@@ -261,8 +261,8 @@ async def keep_heard(service: Service, heard: Mapping[str, datetime]) -> None:
 # --- below ----------------------------------------------------------------------------------------------
 
 
-def _hear(service: Service, heard: Mapping[str, datetime], tx: Tx) -> None:
-    again = hosts.heard(tx, heard)
+def _hear(service: Service, heard: Mapping[str, timedelta], tx: Tx) -> None:
+    again = hosts.heard(tx, {uuid: tx.now - ago for uuid, ago in heard.items()})
     audit.record(tx, [by_host(Operation.HOST_HEARD, each, _id(service, each), {}) for each in again])
     scopes.sweep_soon(tx, {each.scope for each in again})
 

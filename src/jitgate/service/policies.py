@@ -1,6 +1,6 @@
 """Policies: which ports are protected, and what may be asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
@@ -91,13 +91,14 @@ async def delete_policy(service: Service, asker: Asker, id: PolicyId) -> bool:
         stored = policies.get(tx, id.key)
         if stored is None:
             return False
-        _may_change_machines(tx, asker, [machine.id.text for machine in stored.policy.machines])
+        known = _members(tx, stored.policy)
+        _may_change_machines(asker, stored.policy.machines, known)
         selections.require_rights(asker, replace(stored.policy, selections=()), stored.policy)
         _must_not_bare_what_is_frozen(tx, asker, stored.policy, replace(stored.policy, machines=()))
         policies.remove(tx, id.key)
         _remember(tx, asker, stored.policy, gone=True)
-        closed = _close_uncovered(tx, stored.policy.machines)
-        scopes.sweep_soon(tx, _scopes(tx, [machine.id.key for machine in stored.policy.machines]))
+        closed = _close_uncovered(tx, known)
+        scopes.sweep_soon(tx, {machine.scope for machine in known.values()})
         properties = {"machines": [machine.id.text for machine in stored.policy.machines], "closed": closed}
         audit.record(tx, [event(asker, Operation.POLICY_DELETE, Outcome.SUCCEEDED, id.text, properties)])
         return True
@@ -174,9 +175,10 @@ def write(tx: Tx, asker: Asker, new: Policy, stored: Stored | None, *, force: bo
     """Put a policy in place of what is stored, with all that this brings about; returns the uids of the grants that
     close. Raises Invalid, Forbidden, Refused."""
     old = stored.policy if stored else None
-    _may_write(tx, asker, new, old, force)
+    known = _members(tx, old, new)
+    _may_write(tx, asker, new, old, known, force)
     _put(tx, new, stored, {machine.id.key for machine in new.machines} if force else set())
-    return _follow(tx, asker, old, new, force=force)
+    return _follow(tx, asker, old, new, known, force=force)
 
 
 def take_out(tx: Tx, asker: Asker, names: Sequence[str]) -> list[str]:
@@ -190,12 +192,14 @@ def take_out(tx: Tx, asker: Asker, names: Sequence[str]) -> list[str]:
 # --- parts of these ----------------------------------------------------------------------------------
 
 _MACHINES = "properties.virtualMachines"
+Known = Mapping[str, Machine]
+"""Machines that there are, by the keys of their ids."""
 
 
 def _view(tx: Tx, service: Service, stored: Stored) -> PolicyView:
     since = tx.now - service.settings.history
     given = requests.of_policy(tx, stored.uid, since, MOST_LISTED)
-    members = list(machines.by_keys(tx, [machine.id.key for machine in stored.policy.machines]).values())
+    members = list(_members(tx, stored.policy).values())
     states = scopes.get_many(tx, {machine.scope for machine in members})
     settled = all(bool(state.error) or _is_seen_since(tx, state, stored.updated_at) for state in states.values())
     mapped = presentation.mapped_addresses(members, states)
@@ -212,12 +216,17 @@ def _is_seen_since(tx: Tx, state: Scope, written: datetime) -> bool:
     return state.reported_at >= written or state.sweep_at > tx.now
 
 
-def _may_write(tx: Tx, asker: Asker, policy: Policy, old: Policy | None, force: bool) -> None:
+def _members(tx: Tx, *of: Policy | None) -> Known:
+    """The machines that some policies name, of those that there are: read once for all that is done with them."""
+    return machines.by_keys(tx, [part.id.key for policy in of if policy for part in policy.machines])
+
+
+def _may_write(tx: Tx, asker: Asker, policy: Policy, old: Policy | None, known: Known, force: bool) -> None:
     """The rights to write: the policy, and every machine that the write adds, changes or removes."""
     require(asker, roles.WRITE_POLICY, policy.id.text)
-    _may_change_machines(tx, asker, _touched(old, policy))
+    touched = _touched(old, policy)
+    _may_change_machines(asker, touched, known)
     _must_not_bare_what_is_frozen(tx, asker, old, policy)
-    known = machines.by_keys(tx, [machine.id.key for machine in policy.machines])
     for index, machine in enumerate(policy.machines):
         field = f"{_MACHINES}[{index}]"
         if machine.id.key not in known:
@@ -230,31 +239,30 @@ def _may_write(tx: Tx, asker: Asker, policy: Policy, old: Policy | None, force: 
                 code="VirtualMachineNotFound",
             )
         policies_core.check_ports(machine.ports, f"{field}.ports")
-    _check_plans(tx, policy, old)
+    _check_plans(tx, policy, old, known)
     if force:
-        for text in _touched(old, policy):
-            require(asker, roles.FORCE_PROTECTION, text)
+        for part in touched:
+            require(asker, roles.FORCE_PROTECTION, part.id.text)
 
 
-def _check_plans(tx: Tx, policy: Policy, old: Policy | None) -> None:
+def _check_plans(tx: Tx, policy: Policy, old: Policy | None, known: Known) -> None:
     """What is added or changed is under a plan that has just-in-time access; what is only kept or removed need not be.
 
     Raises Refused.
     """
     before = {part.id.key: part for part in old.machines} if old else {}
     places = {m.id.key: f"{_MACHINES}[{at}].id" for at, m in enumerate(policy.machines) if before.get(m.id.key) != m}
-    gated = plans.gated(tx, machines.by_keys(tx, places).values())
+    gated = plans.gated(tx, _of(known, places))
     if reasons := [not_onboarded(machine, places[machine.key]) for machine in gated if machine.uncovered]:
         raise Refused(tuple(reasons))
 
 
-def _may_change_machines(tx: Tx, asker: Asker, ids: Sequence[str]) -> None:
+def _may_change_machines(asker: Asker, parts: Sequence[MachinePolicy], known: Known) -> None:
     """Who changes how a machine is protected may write the machine.
 
     On AWS only Microsoft.Security rights count (Microsoft's article on enabling just-in-time access).
     """
-    known = machines.by_keys(tx, [parse_machine_id(text, _MACHINES).key for text in ids])
-    for machine in known.values():
+    for machine in _of(known, [part.id.key for part in parts]):
         if machine.provider != "aws":
             require(asker, roles.WRITE_MACHINE, machine.id)
 
@@ -273,12 +281,12 @@ def _held(part: MachinePolicy | None) -> set[PortKey]:
     return {port for rule in part.ports for port in rule.keys(part.id.key)} if part else set()
 
 
-def _touched(old: Policy | None, new: Policy) -> list[str]:
-    """The ids of the machines that a write adds, changes or removes."""
-    return [part.id.text for part in _touched_parts(old, new)]
+def _of(known: Known, keys: Iterable[str]) -> list[Machine]:
+    return [known[key] for key in keys if key in known]
 
 
-def _touched_parts(old: Policy | None, new: Policy) -> list[MachinePolicy]:
+def _touched(old: Policy | None, new: Policy) -> list[MachinePolicy]:
+    """The parts for the machines that a write adds, changes or removes."""
     before = {part.id.key for part in old.machines} if old else set()
     return [*(part for part in new.machines if part.id.key not in before), *_changed_parts(old, new)]
 
@@ -294,17 +302,17 @@ def _put(tx: Tx, new: Policy, old: Stored | None, forced: set[str]) -> None:
     policies.put(tx, uuid4().hex, new, forced | (old.forced if old else frozenset()))
 
 
-def _follow(tx: Tx, asker: Asker, old: Policy | None, new: Policy, *, force: bool = False) -> list[str]:
+def _follow(tx: Tx, asker: Asker, old: Policy | None, new: Policy, known: Known, *, force: bool = False) -> list[str]:
     """What a written policy brings about: grants that nothing covers close, firewalls that it changes are looked at.
 
     `force`: it changes those of all machines that it names.
     """
     changed = _changed_parts(old, new)
     _remember(tx, asker, new)
-    closed = _close_uncovered(tx, changed)
+    closed = _close_uncovered(tx, {part.id.key: known[part.id.key] for part in changed if part.id.key in known})
     kept = {part.id.key for part in new.machines}
-    touched = [*(new.machines if force else ()), *_touched_parts(old, new)]
-    scopes.sweep_soon(tx, _scopes(tx, [part.id.key for part in touched]))
+    touched = [*(new.machines if force else ()), *_touched(old, new)]
+    scopes.sweep_soon(tx, {machine.scope for machine in _of(known, [part.id.key for part in touched])})
     properties = {
         "machines": {
             machine.id.text: [f"{rule.number} {rule.protocol}" for rule in machine.ports] for machine in new.machines
@@ -325,12 +333,11 @@ def _remember(tx: Tx, asker: Asker, policy: Policy, *, gone: bool = False) -> No
     history.keep(tx, What.POLICY, policy.id.key, body, principal=who.uid, caller=who.name)
 
 
-def _close_uncovered(tx: Tx, parts: Sequence[MachinePolicy]) -> list[str]:
+def _close_uncovered(tx: Tx, known: Known) -> list[str]:
     """Close the grants of these machines whose port no policy holds any more; returns their uids.
 
     Whichever policy gave them: another one may have held their port open since that one went.
     """
-    known = machines.by_keys(tx, [part.id.key for part in parts])
     covering = policies.machine_policies(tx, list(known))
     moves = [
         Move(grant, State.CLOSING if grant.state.is_live else State.CLOSED, tx.now, CloseReason.POLICY_REMOVED)
@@ -345,10 +352,6 @@ def _close_uncovered(tx: Tx, parts: Sequence[MachinePolicy]) -> list[str]:
 def _is_covered(grant: Grant, parts: Sequence[tuple[MachinePolicy, bool]]) -> bool:
     protocols = {protocol for part, _ in parts for rule in part.rules(grant.port) for protocol in rule.protocol.each}
     return set(grant.protocol.each) <= protocols
-
-
-def _scopes(tx: Tx, keys: Sequence[str]) -> set[str]:
-    return {machine.scope for machine in machines.by_keys(tx, keys).values()}
 
 
 def _choose(tx: Tx, asker: Asker, names: Sequence[str] | None) -> list[Machine]:
@@ -388,9 +391,10 @@ def _extend_policy(tx: Tx, asker: Asker, id: PolicyId, members: Sequence[Machine
     added = tuple(_default_part(machine) for machine in members if not covered.get(machine.key))
     if added:
         new = replace(old, machines=old.machines + added) if old else Policy(id, added)
-        _may_write(tx, asker, new, old, force)
+        known = _members(tx, new)
+        _may_write(tx, asker, new, old, known, force)
         _put(tx, new, stored, {machine.key for machine in members} if force else set())
-        _follow(tx, asker, old, new)
+        _follow(tx, asker, old, new, known)
     if force:
         for machine in members:
             require(asker, roles.FORCE_PROTECTION, machine.id)
@@ -411,10 +415,11 @@ def _shrink_policy(tx: Tx, asker: Asker, id: str, keys: set[str]) -> list[str]:
         )
     new = replace(old, machines=tuple(machine for machine in old.machines if machine.id.key not in keys))
     require(asker, roles.WRITE_POLICY, old.id.text)
-    _may_change_machines(tx, asker, _touched(old, new))
+    known = _members(tx, old)
+    _may_change_machines(asker, _touched(old, new), known)
     _must_not_bare_what_is_frozen(tx, asker, old, new)
     _put(tx, new, stored, set())
-    return _follow(tx, asker, old, new)
+    return _follow(tx, asker, old, new, known)
 
 
 def _anywhere(service: Service) -> str:

@@ -13,6 +13,7 @@ hosts that were away.
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,8 @@ from jitgate.trust.succession import Succession
 
 ROOT, CONTROLLER, KEYS = "link-root.key", "link-controller.key", "link-keys.json"
 _PURPOSE = "key set"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +92,45 @@ def read(directory: Path) -> Keyring:
     return _known(directory)[1]
 
 
-def changed_at(directory: Path) -> tuple[int, ...]:
+def _changed_at(directory: Path) -> tuple[int, ...]:
     """When the key set and the controllers' keys were last written, in nanoseconds; 0 for a file that is not there.
     Whoever copies them from another replica copies one after the other."""
     return tuple(_written(directory / name) for name in (KEYS, CONTROLLER))
+
+
+class OnFile:
+    """The keyring of a directory, read again when somebody has rotated keys. What cannot be read is logged, and what
+    was known stays. Polls by the hundred a second ask for it, so its files are looked at now and then only.
+
+    `elapsed`: seconds on a clock that nobody sets. Raises Invalid when it is made.
+    """
+
+    LOOKS_EVERY_SECONDS = 0.1
+
+    def __init__(self, directory: Path, elapsed: Callable[[], float]) -> None:
+        self._directory = directory
+        self._elapsed = elapsed
+        self._looked_at = elapsed()
+        self._seen = _changed_at(directory)
+        self._ring = read(directory)
+
+    def now(self) -> Keyring:
+        """The keyring at this moment."""
+        now = self._elapsed()
+        if now - self._looked_at >= self.LOOKS_EVERY_SECONDS:
+            self._looked_at = now
+            self._look()
+        return self._ring
+
+    def _look(self) -> None:
+        found = _changed_at(self._directory)
+        if found == self._seen:
+            return
+        self._seen = found
+        try:
+            self._ring = read(self._directory)
+        except Invalid as error:
+            _log.error("the keys of the agents' link stay as they were: %s", error.message)
 
 
 def _written(path: Path) -> int:

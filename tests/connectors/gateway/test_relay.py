@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from tests.connectors.gateway.scene import (
@@ -136,6 +137,23 @@ def test_all_slow_readers_together_have_a_budget(tmp_path: Path) -> None:
     assert len(waiting.room) == relay.SMALL_PIECE
     most = relay.BUDGET + relay.PIECE + 2 * 4096 * relay.SMALL_PIECE
     assert most < 100 << 20
+
+
+def test_what_is_almost_sent_counts_as_long_as_its_memory_is_held() -> None:
+    waiting = relay.Waiting()
+    ours, theirs = socket.socketpair()
+    sink = Mock(send=Mock(side_effect=[1000, relay.PIECE - 1010, 10]))
+    with ours, theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * relay.PIECE)
+        theirs.sendall(bytes(relay.PIECE))
+        direction = relay.Direction(Mock(), ours, sink, waiting, Mock(), Mock())
+        direction._read()
+        held = waiting.bytes
+        assert held > 1000
+        direction._drain()
+        assert waiting.bytes == held, "ten bytes are left, of a piece that is there whole"
+        direction._drain()
+        assert waiting.bytes == 0
 
 
 def test_two_thousand_connections_at_once(tmp_path: Path, descriptors: None) -> None:

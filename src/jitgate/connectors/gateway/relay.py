@@ -27,7 +27,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Waiting:
-    """The buffer that all relays of a loop read into, and how much of what they read waits to be sent."""
+    """The buffer that all relays of a loop read into, and how many bytes of memory hold what waits to be sent."""
 
     def __init__(self, budget: int = BUDGET) -> None:
         self.bytes = 0
@@ -96,7 +96,6 @@ class Direction:
         if sent is None:
             return
         if sent < len(self._left):
-            self._waiting.bytes -= sent
             self._left = self._left[sent:]
             return
         self._forget()
@@ -123,7 +122,8 @@ class Direction:
 
     def _forget(self) -> None:
         if self._left is not None:
-            self._waiting.bytes -= len(self._left)
+            # All of it, however little was left to send: memory is free again when the last of a piece is.
+            self._waiting.bytes -= memoryview(self._left.obj).nbytes
             self._left = None
 
 

@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import timedelta
 
 from jitgate.clock import Clock
 from jitgate.connectors.base import Connection, ConnectorError, Done, Memory, Outcome, Pending, Plan, Report
@@ -69,7 +69,7 @@ class Fleet:
         self._scopes: dict[str, str] = {}
         self._untold: dict[Line, deque[Told]] = {}
         self._telling: set[asyncio.Task[None]] = set()
-        self._heard: dict[str, datetime] = {}
+        self._heard: dict[str, float] = {}
 
     # --- what agents do -------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class Fleet:
         """
         line = self._line(member)
         line.heard_at = received
-        self._heard[member.uuid] = self._clock.wall()
+        self._heard[member.uuid] = received
         if not line.is_in(poll.session):
             return self._begin(line, poll, received)
         for answer in line.hear(poll):
@@ -100,10 +100,12 @@ class Fleet:
         said = await line.unheard(hold)
         return Reply(member.uuid, poll.session, poll.nonce, heard, received, said)
 
-    def heard(self) -> Mapping[str, datetime]:
-        """Which hosts have polled since this was last asked, and when (UTC)."""
+    def heard(self) -> Mapping[str, timedelta]:
+        """Which hosts have polled since this was last asked, and how long ago: clocks that are set, or another
+        replica's, say nothing of that."""
         found, self._heard = self._heard, {}
-        return found
+        now = self._clock.elapsed()
+        return {uuid: timedelta(seconds=now - at) for uuid, at in found.items()}
 
     def forget(self, scope: str, uuid: str) -> None:
         """A host is no longer a member. Does nothing for one that never was: its name may be another's."""

@@ -1,7 +1,9 @@
 """A report, signed by the host itself: what it had open and shut, by its own key.
 
-The statement is JSON: the scope, the generation, when by the host's clock, what was shut, and what stood with its end.
-Of very much that stands only the number and a digest (SHA-256 of the sorted lines) are in it.
+The statement is JSON: the scope, the generation, when by the host's clock, what was shut, and what stood with its end;
+and, where there are any, the ports that were to be protected and were not, and so let everybody in: of these "shut"
+proves only that nothing was open by a grant. Of very much that stands only the number and a digest (SHA-256 of the
+sorted lines) are in it.
 """
 
 import hashlib
@@ -10,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from jitgate.connectors.base import Proof, Report
-from jitgate.core.desired import AccessKey
+from jitgate.core.desired import AccessKey, PortKey
 from jitgate.trust import signatures
 from jitgate.trust.signatures import Forged, SigningKey
 
@@ -42,7 +44,8 @@ def check(report: Report, public: str) -> None:
 def _statement(report: Report, at: str) -> str:
     standing = sorted(f"{_name(key)} until {end.isoformat()}" for key, end in report.standing.items())
     shut = sorted(map(_name, report.shut))
-    said = {
+    unprotected = sorted(map(_port, (key for key, why in report.protected.items() if why)))
+    said: dict[str, object] = {
         "scope": report.scope,
         "generation": report.generation,
         "at": at,
@@ -50,6 +53,8 @@ def _statement(report: Report, at: str) -> str:
         "shut": _summary(shut),
         "standing": _summary(standing),
     }
+    if unprotected:
+        said["unprotected"] = _summary(unprotected)
     return json.dumps(said, separators=(",", ":"), sort_keys=True)
 
 
@@ -60,4 +65,8 @@ def _summary(lines: list[str]) -> list[str] | dict[str, object]:
 
 
 def _name(key: AccessKey) -> str:
-    return f"{key.machine} {key.protocol.lower()}/{key.port} {key.prefix}"
+    return f"{_port(key.target)} {key.prefix}"
+
+
+def _port(key: PortKey) -> str:
+    return f"{key.machine} {key.protocol.lower()}/{key.port}"

@@ -107,16 +107,17 @@ def own_certificate(certificate_file: Path, now: datetime) -> Finding:
 
 
 def backup(directory: Path, url: str, now: datetime, longest: timedelta) -> Finding:
-    """How old the last backup is."""
-    if is_shared(url):
-        return fine("backup", "in PostgreSQL, whose own tools make them; not looked at")
+    """How old the last backup is. Of PostgreSQL its own tools make them, and whoever runs these says when."""
+    file = directory / LAST
     do = "Run `jitgate backup FILE`, from a timer."
+    if is_shared(url):
+        do = f"Have the job that backs PostgreSQL up write the time to {file}: docs/how-to/back-up.md."
     try:
-        age = now - datetime.fromisoformat((directory / LAST).read_text("ascii").strip())
+        age = now - datetime.fromisoformat(file.read_text("ascii").strip())
     except FileNotFoundError:
-        return mend("backup", "none was ever made", do)
+        return mend("backup", "none was ever made, as far as is known", do)
     except (OSError, ValueError, TypeError) as error:
-        return unseen("backup", f"{directory / LAST} cannot be read: {error}", do)
+        return unseen("backup", f"{file} cannot be read: {error}", do)
     what = f"the last one is {age.total_seconds() / 3600:.0f} hours old"
     return mend("backup", what, do) if age > longest else fine("backup", what)
 
