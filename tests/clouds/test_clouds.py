@@ -211,12 +211,27 @@ async def test_two_connectors_of_aws_have_no_region_of_an_account_in_common(sky:
     await put("one", 2, regions="eu-west-1", roles=role)
 
 
-async def test_a_connector_reaches_no_subscription_that_whoever_adds_it_has_no_right_at(sky: Sky) -> None:
+async def test_only_who_administers_everything_says_whom_the_servers_credentials_are_shown_to(sky: Sky) -> None:
+    """Settings name addresses that tokens are sent to, and files of the server whose content is."""
     mine = await sky.house.add_asker("olga", "Owner", f"/subscriptions/{SUBSCRIPTION}")
-    settings = {"subscriptions": ["22222222-2222-2222-2222-222222222222"]}
+    settings = {"endpoint": "https://attacker.example", "secret_file": "/var/lib/jitgate/owner.token"}
+    for wanted in (settings, {}):
+        with pytest.raises(Forbidden):
+            await connectors.put_connector(
+                sky.house.service, mine, Draft("prod", KIND, SUBSCRIPTION, "jitgate", wanted)
+            )
+    await sky.add()
     with pytest.raises(Forbidden):
         await connectors.put_connector(sky.house.service, mine, Draft("prod", KIND, SUBSCRIPTION, "jitgate", settings))
-    await connectors.put_connector(sky.house.service, mine, Draft("prod", KIND, SUBSCRIPTION, "jitgate", {}))
+
+
+async def test_nobody_removes_a_connector_that_reaches_where_they_have_no_right(sky: Sky) -> None:
+    other = "22222222-2222-2222-2222-222222222222"
+    await sky.add("wide", subscriptions=[other])
+    mine = await sky.house.add_asker("olga", "Owner", f"/subscriptions/{SUBSCRIPTION}")
+    with pytest.raises(Forbidden):
+        await connectors.remove_connector(sky.house.service, mine, "wide")
+    await connectors.remove_connector(sky.house.service, sky.house.alice, "wide")
 
 
 async def test_a_connector_is_for_those_with_the_right_at_its_subscription(sky: Sky) -> None:

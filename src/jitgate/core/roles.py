@@ -103,7 +103,7 @@ ACTIONS: Mapping[str, str] = {
     READ_HOST: "see hosts elsewhere, and those that wait to join",
     WRITE_HOST: "let waiting hosts in, confirm their addresses, remove them",
     READ_CONNECTOR: "see connectors",
-    WRITE_CONNECTOR: "add, change, test and remove connectors",
+    WRITE_CONNECTOR: "test and remove connectors; add and change them, where it is held at `/`",
     EXPORT_ACTIVITY: "export the record",
     READ_PRINCIPAL: "see people and programs",
     WRITE_PRINCIPAL: "add people and programs, and enable them again",

@@ -70,6 +70,9 @@ async def get_connector(service: Service, asker: Asker, name: str) -> ConnectorV
 async def put_connector(service: Service, asker: Asker, draft: Draft) -> ConnectorView:
     """Add a connector, or give one other settings. It is begun within seconds, without a restart.
 
+    It acts with the server's own credentials, and its settings say to whom these are shown, and which of the server's
+    files are read. So it takes the right to it everywhere, not only where its machines are filed.
+
     Raises Forbidden, Invalid, Conflict for one of that name that is of another kind, or filed elsewhere, and where
     another connector looks after a subscription of it, or an account.
     """
@@ -77,10 +80,8 @@ async def put_connector(service: Service, asker: Asker, draft: Draft) -> Connect
     resource_id.check_resource_group(draft.resource_group, "resourceGroup")
 
     def work(tx: Tx) -> ConnectorView:
-        require(asker, roles.WRITE_CONNECTOR, where)
+        require(asker, roles.WRITE_CONNECTOR, "/")
         wanted = _checked(service, draft)
-        for each in _reach(wanted):
-            require(asker, roles.WRITE_CONNECTOR, _place(each))
         _check_apart(service, tx, wanted)
         known = connectors.get(tx, wanted.name)
         if known is None:
@@ -115,6 +116,8 @@ async def remove_connector(service: Service, asker: Asker, name: str) -> Connect
 
     def work(tx: Tx) -> ConnectorView:
         found = _known(tx, asker, name, roles.WRITE_CONNECTOR)
+        for each in _reach(found):
+            require(asker, roles.WRITE_CONNECTOR, _place(each))
         if found.removed_at is None:
             connectors.begin_removal(tx, found.name)
         gone = machines.of_connector(tx, found.name)

@@ -84,7 +84,7 @@ async def show(request: Request) -> Response:
         most=catalogue.MOST_COUNTED,
         may_ask=bool(asker.principal.scopes(INITIATE)),
         may_join=bool(asker.principal.scopes(JOIN_HOST)),
-        may_connect=bool(asker.principal.scopes(WRITE_CONNECTOR)),
+        may_connect=asker.principal.may(WRITE_CONNECTOR, "/"),
         may_configure=bool(asker.principal.scopes(WRITE_POLICY)),
         connectors=connectors,
         groups=groups,

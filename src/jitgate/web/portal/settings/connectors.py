@@ -7,9 +7,11 @@ from fastapi import Request
 from starlette.responses import Response
 
 from jitgate.core.errors import Invalid, JitgateError
+from jitgate.core.resource_id import subscription_scope
 from jitgate.core.roles import READ_SECURITY_POLICY, WRITE_CONNECTOR
 from jitgate.service import connectors, plans
-from jitgate.service.connectors import Draft
+from jitgate.service.base import Asker
+from jitgate.service.connectors import ConnectorView, Draft
 from jitgate.web.dependencies import asker_of, service_of
 from jitgate.web.form import read_form
 from jitgate.web.portal.acting import act
@@ -61,10 +63,12 @@ async def remove(request: Request) -> Response:
 async def _show(request: Request, status: int = 200, **more: object) -> Response:
     service, asker = service_of(request), asker_of(request)
     sees_off = bool(asker.principal.scopes(READ_SECURITY_POLICY))
+    found = await connectors.list_connectors(service, asker)
     values: dict[str, object] = {
-        "connectors": await connectors.list_connectors(service, asker),
+        "connectors": found,
+        "may_act_on": {one.connector.name for one in found if _may_act_on(asker, one)},
         "kinds": sorted(service.connector_kinds),
-        "may_add": bool(asker.principal.scopes(WRITE_CONNECTOR)),
+        "may_add": asker.principal.may(WRITE_CONNECTOR, "/"),
         "disabled": await plans.list_disabled(service, asker) if sees_off else (),
         "typed": dict.fromkeys(_FIELDS, ""),
         "added": "",
@@ -87,3 +91,7 @@ ROUTES = (
     Route("POST", "/settings/connectors/{connector}/test", test),
     Route("POST", "/settings/connectors/{connector}/remove", remove),
 )
+
+
+def _may_act_on(asker: Asker, one: ConnectorView) -> bool:
+    return asker.principal.may(WRITE_CONNECTOR, subscription_scope(one.connector.subscription))
