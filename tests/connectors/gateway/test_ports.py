@@ -1,5 +1,6 @@
 """Mapped ports: one for each protected port, the same for ever."""
 
+import errno
 import json
 import socket
 from pathlib import Path
@@ -33,6 +34,24 @@ def test_a_port_keeps_its_number_while_nothing_protects_it(tmp_path: Path) -> No
     assert ports.give(KEYS, [], always) == set(KEYS[2:])
     assert [ports.of(key) for key in KEYS] == [40000, 40001, 40002, 40003]
     assert [MappedPorts(tmp_path, 40000, 40010).of(key) for key in KEYS] == [40000, 40001, 40002, 40003]
+
+
+def test_a_port_that_could_not_be_written_down_is_nobodys_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = MappedPorts(tmp_path, 40000, 40010)
+    ports.give(KEYS[:1], [], always)
+    with monkeypatch.context() as full:
+        full.setattr("jitgate.trust.files.os.fsync", no_space)
+        with pytest.raises(OSError, match="No space left"):
+            ports.give(KEYS[:2], [], always)
+    assert (ports.of(KEYS[1]), ports.of_machine(KEYS[1].machine)) == (None, {})
+    assert ports.give(KEYS[:2], [], always) == {KEYS[1]}
+    assert ports.of(KEYS[1]) == MappedPorts(tmp_path, 40000, 40010).of(KEYS[1]) == 40001
+
+
+def no_space(_: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_when_all_are_given_the_one_that_nobody_needs_goes(tmp_path: Path) -> None:

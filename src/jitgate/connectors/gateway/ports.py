@@ -37,21 +37,25 @@ class MappedPorts:
         A key that is left without a port is one too many. Raises OSError when they cannot be kept.
         """
         new = {key for key in keys if _name(key) not in self._given}
+        if not new:
+            return new
         keep = {_name(key) for key in in_use} | {_name(key) for key in keys}
+        given = dict(self._given)
         for key in sorted(new):
-            if (port := self._next(keep, is_free)) is not None:
-                self._given[_name(key)] = port
-        if new:
-            write_private(self._path, json.dumps(self._given, indent=1).encode())
+            if (port := self._next(given, keep, is_free)) is not None:
+                given[_name(key)] = port
+        # What could not be written is not given: the next time they are new still.
+        write_private(self._path, json.dumps(given, indent=1).encode())
+        self._given = given
         return new
 
-    def _next(self, keep: set[str], is_free: Callable[[int], bool]) -> int | None:
-        taken = set(self._given.values())
+    def _next(self, given: dict[str, int], keep: set[str], is_free: Callable[[int], bool]) -> int | None:
+        taken = set(given.values())
         free = next((port for port in self._range if port not in taken and is_free(port)), None)
         if free is not None:
             return free
-        for name in [name for name in self._given if name not in keep]:
-            port = self._given.pop(name)
+        for name in [name for name in given if name not in keep]:
+            port = given.pop(name)
             if port in self._range and is_free(port):
                 return port
         return None
