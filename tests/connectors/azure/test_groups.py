@@ -11,7 +11,7 @@ from jitgate.connectors.azure import names
 from jitgate.core import duration
 from jitgate.core.access import Span, State
 from jitgate.core.desired import Protocol
-from jitgate.service import policies
+from jitgate.service import alterations, policies
 from jitgate.testing.azure.calls import Call, Fault
 
 ADDRESS = "10.0.0.4"
@@ -283,6 +283,33 @@ async def test_an_allow_of_others_that_no_number_is_in_front_of_is_told_and_the_
     azure.scene.remove_rule(nsg, "SSH")
     await azure.pass_time(timedelta(minutes=5))
     assert set((await azure.state("vm-1")).report["protected"].values()) == {""}
+
+
+async def test_an_allow_of_others_with_a_name_like_ours_is_in_the_way_like_any_other(azure: AzureHouse) -> None:
+    nsg = await one_machine(azure)
+    azure.scene.add_rule(nsg, allow("jitgate-server-in", 200))
+    azure.clock.advance(timedelta(seconds=10))
+    await azure.enable("vm-1")
+    assert not azure.passes(nsg, ADDRESS), "the deny goes in front of it"
+    azure.scene.add_rule(nsg, allow("jitgate-ssh", 100))
+    await azure.pass_time(timedelta(minutes=5))
+    [why] = set((await azure.state("vm-1")).report["protected"].values()) - {""}
+    assert "the rule jitgate-ssh at priority 100" in why
+    view = await alterations.get_alterations(azure.service, azure.alice, "vm-1")
+    assert ["jitgate-ssh" in each.alteration.what for each in view.kept] == [True]
+
+
+async def test_a_rule_of_ours_that_lost_its_mark_is_put_right_and_nobody_is_asked_about_it(azure: AzureHouse) -> None:
+    nsg = await one_machine(azure)
+    await azure.enable("vm-1")
+    grant = await azure.open("vm-1")
+    for number in (22, 2222):
+        name = names.allow_name(grant.machine, number, "any", 4)
+        azure.scene.add_rule(nsg, allow(name, 100 + number, "22", HERE))
+    await azure.pass_time(timedelta(minutes=5))
+    assert len(opened(azure, nsg)) == 1
+    assert set((await azure.state("vm-1")).report["protected"].values()) == {""}
+    assert not (await alterations.get_alterations(azure.service, azure.alice, "vm-1")).kept
 
 
 async def test_an_allow_of_others_that_comes_in_front_later_makes_the_deny_move(azure: AzureHouse) -> None:

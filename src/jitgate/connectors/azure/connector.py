@@ -123,6 +123,8 @@ class AzureConnector:
         topology = await self._topology(desired)
         wanted = work_out(desired, topology, lets_bastion_in=self._settings.lets_bastion_in)
         await self._atlas.list_groups(SWEEP_SECONDS)
+        # What goes anyway is in nobody's way.
+        self._add_leftovers(desired.scope, topology, wanted)
         groups = {group: nsg for group in wanted.groups if (nsg := self._atlas.group(group)) is not None}
         members = _members(topology)
         bodies: dict[tuple[str, str], Mapping[str, Any]] = {}

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Hashable, Mapping, Sequence
 
+from jitgate.connectors.azure import names
 from jitgate.connectors.azure.listing import Json
-from jitgate.connectors.azure.names import machine_tag_of, mark_of
 from jitgate.connectors.azure.topology import Place, Topology
 from jitgate.core.desired import Protocol
 from jitgate.core.exposure import Exposure
@@ -14,8 +14,6 @@ from jitgate.core.resource_id import key
 
 PORTS = (*((port, Protocol.TCP) for port in MANAGEMENT_PORTS), (3389, Protocol.UDP))
 """What is looked at: RDP goes by UDP as well."""
-
-_OUR_NAT = "jitgate-nat-"
 
 
 class Exposures:
@@ -39,10 +37,9 @@ class Exposures:
 
 
 def is_ours(rule: Json) -> bool:
-    """Whether name and mark of a rule, of a group or of a firewall's DNAT, prove it to be ours."""
-    name, told = rule.get("name", ""), rule.get("properties") or rule
-    is_named = machine_tag_of(name) is not None or key(name).startswith(_OUR_NAT)
-    return is_named and mark_of(told.get("description") or "") is not None
+    """Whether a rule as Azure answers it, of a group or of a firewall's DNAT, is ours."""
+    told = rule.get("properties") or rule
+    return names.is_ours(rule.get("name", ""), told.get("description") or "")
 
 
 def _analysis(topology: Topology) -> Analysis:

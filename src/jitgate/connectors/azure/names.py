@@ -96,6 +96,11 @@ def machine_tag_of(name: str) -> str | None:
     return found["tag"] if found else None
 
 
+def is_ours(name: str, description: str) -> bool:
+    """Whether name and mark prove a rule to be ours, of a group or of a firewall. Looking alike is not enough."""
+    return (machine_tag_of(name) is not None or is_nat(name)) and mark_of(description) is not None
+
+
 def opens(name: str) -> bool:
     """Whether a name of ours is that of a rule that opens for a time."""
     return key(name).startswith(_ALLOW + "-")

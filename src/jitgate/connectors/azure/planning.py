@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from jitgate.connectors.azure.names import mark_of, port_part
+from jitgate.connectors.azure.names import is_ours, mark_of, port_part
 from jitgate.connectors.azure.rules import SUCCEEDED, Nsg, Rule, Wanted, covers_port
 from jitgate.core import prefixes
 from jitgate.core.resource_id import key
@@ -101,10 +101,11 @@ def plan(
     `groups`: per address, the application security groups that it is in. `locked`: nothing can be deleted, so what
     should go is turned to a deny.
     """
-    work = _Work(nsg, groups, locked=locked)
-    for name in sorted(set(map(key, unwanted))):
-        work.remove(name)
     ordered = sorted(wanted, key=lambda each: (each.access != "deny", each.name))
+    gone = sorted(set(map(key, unwanted)))
+    work = _Work(nsg, groups, frozenset([*gone, *(key(each.name) for each in ordered)]), locked=locked)
+    for name in gone:
+        work.remove(name)
     for each in ordered:
         work.place(each)
     return work.result()
@@ -122,18 +123,24 @@ def turned(rule: Rule) -> Wanted:
     return Wanted(rule.name, "deny", rule.protocol, rule.sources, rule.destinations, rule.ports, what)
 
 
-def leaks(nsg: Nsg, deny: Wanted, groups: Mapping[str, frozenset[str]], before: int = LAST + 1) -> list[Rule]:
-    """Rules of others that let through what a deny is to shut, in front of a priority."""
+def _leaks(nsg: Nsg, deny: Wanted, groups: Mapping[str, frozenset[str]], planned: frozenset[str]) -> Sequence[Rule]:
+    """Rules of others that let through what a deny is to shut, the first ones first.
+
+    `planned`: rules that are made right or taken away now, whatever a hand has made of their marks.
+    """
     members = frozenset().union(*(groups.get(address, frozenset()) for address in deny.destinations))
-    found = [rule for rule in nsg.rules.values() if rule.priority < before and _lets_through(rule, deny, members)]
-    return sorted(found, key=lambda rule: rule.priority)
+    others = (rule for name, rule in nsg.rules.items() if name not in planned and not _is_ours(rule))
+    return sorted((rule for rule in others if _lets_through(rule, deny, members)), key=lambda rule: rule.priority)
+
+
+def _is_ours(rule: Rule) -> bool:
+    return is_ours(rule.name, rule.description)
 
 
 def _lets_through(rule: Rule, deny: Wanted, members: frozenset[str]) -> bool:
     return (
         rule.is_inbound
         and rule.access == "allow"
-        and not key(rule.name).startswith("jitgate-")
         and (rule.protocol in ("*", deny.protocol) or deny.protocol == "*")
         and any(covers_port(rule.ports, int(port)) for port in deny.ports)
         and may_concern(rule, deny.destinations, members)
@@ -156,8 +163,10 @@ def _holds(destination: str, address: str) -> bool:
 class _Work:
     """One group while it is planned."""
 
-    def __init__(self, nsg: Nsg, groups: Mapping[str, frozenset[str]], *, locked: bool) -> None:
+    def __init__(self, nsg: Nsg, groups: Mapping[str, frozenset[str]], names: frozenset[str], *, locked: bool) -> None:
+        """`names`: of all rules that are planned."""
         self._nsg = nsg
+        self._names = names
         self._locked = locked
         self._groups = groups
         self._taken = {rule.priority for rule in nsg.rules.values() if rule.is_inbound}
@@ -227,7 +236,7 @@ class _Work:
         return self._lowest_free(FIRST, limit)
 
     def _deny_priority(self, wanted: Wanted, standing: Rule | None) -> int | None:
-        others = leaks(self._nsg, wanted, self._groups)
+        others = _leaks(self._nsg, wanted, self._groups, self._names)
         first = others[0].priority if others else LAST + 1
         if standing is not None and FIRST + ROOM <= standing.priority < first:
             chosen: int | None = standing.priority

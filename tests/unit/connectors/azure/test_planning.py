@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from jitgate.connectors.azure.names import describe
 from jitgate.connectors.azure.planning import Delete, Put, plan
 from jitgate.connectors.azure.rules import Nsg, Rule, Wanted
 
@@ -60,6 +61,21 @@ def test_a_deny_that_finds_no_number_in_front_says_what_outranks_it() -> None:
     found = plan(nsg(ssh), [deny()], (), {})
     assert found.outranked == {deny().name: [ssh]}
     assert [write.priority for write in found.writes if isinstance(write, Put)] == [1000]
+
+
+@pytest.mark.parametrize("name", ["jitgate-server-in", "jitgate-allow-ssh", allow().name])
+def test_a_rule_that_only_has_a_name_like_ours_counts_as_anybodys(name: str) -> None:
+    assert priorities(rule(name, 200), want=(deny(),)) == [199]
+    first = rule(name, 105)
+    assert plan(nsg(first), [deny()], (), {}).outranked == {deny().name: [first]}
+
+
+def test_a_rule_of_ours_is_in_nobodys_way() -> None:
+    ours = replace(rule(allow().name, 105), description=describe("Opens 22 of vm-1.", "scope"))
+    assert not plan(nsg(ours), [deny()], (), {}).outranked
+    spoiled = rule(allow().name, 105)
+    assert not plan(nsg(spoiled), [deny()], [spoiled.name], {}).outranked, "it goes"
+    assert not plan(nsg(spoiled), [deny(), allow()], (), {}).outranked, "it is written anew"
 
 
 def test_a_number_once_given_stays() -> None:
