@@ -121,6 +121,15 @@ class Scene:
         given = {"IpProtocol": protocol, **bounds, name: [{key: source} | ({"Description": says} if says else {})]}
         self.client.authorize_security_group_ingress(GroupId=group or self.shared, IpPermissions=[given])
 
+    def attach(self, name: str, group: str) -> None:
+        """Somebody else puts a group on an instance, beside those that it has."""
+        held = [*dict.fromkeys([*self.groups_of(name), group])]
+        [interface] = self.client.describe_network_interfaces(
+            Filters=[{"Name": "attachment.instance-id", "Values": [self.instances[name]]}]
+        )["NetworkInterfaces"]
+        strict = StrictEc2(self.client, self.weather)
+        strict.modify_network_interface_attribute(NetworkInterfaceId=interface["NetworkInterfaceId"], Groups=held)
+
     def terminate(self, name: str) -> None:
         """The instance goes, and as with Amazon its interfaces go with it: moto keeps those."""
         instance = self.instances[name]

@@ -5,8 +5,10 @@ one adds a rule to the machine's own group, which nothing else ever touches.
 """
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import NAMESPACE_URL, uuid5
 
@@ -36,6 +38,9 @@ from jitgate.core.machine import SESSIONS_GO_ON, Machine, OperatingSystem
 FRESH_FOR = 20.0
 """Seconds for which one reading of a region serves the sweeps of all its machines."""
 
+_LET_GO = "letGo"
+"""What is remembered: the generation of a look that left nothing of ours."""
+
 TRACKED = "AWS tracks established connections, and lets them go on until they have been idle for up to five days"
 UNTRACKED = f"{TRACKED}; only those by a grant for anybody (0.0.0.0/0) are not tracked here, and are cut at once"
 
@@ -55,7 +60,8 @@ class AwsConnector:
         self._settings = settings
         self._home = home
         self._clock = clock
-        self._read: dict[str, tuple[float, World]] = {}
+        self._read: dict[str, tuple[float, int, World]] = {}
+        self._order = itertools.count()
         self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._editing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -93,14 +99,16 @@ class AwsConnector:
         ec2, named = await self._place(plan.scope)
         async with self._editing[plan.scope]:
             seen = await self._world(ec2)
+            lets_go = _lets_go(plan.desired)
+            if named not in seen.instances or (lets_go and not _is_let_go(plan)):
+                # Nothing counts as shut, nor as gone, by what was seen before this was asked for.
+                seen = await self._world(ec2, fresh=True)
             instance = seen.instances.get(named)
             if instance is None:
-                seen = await self._world(ec2, fresh=True)
-                instance = seen.instances.get(named)
-            if instance is None:
                 return Done(await self._gone(ec2, seen, named, plan))
-            if plan.desired.complete and not plan.desired.protected and not any(plan.desired.access.values()):
-                return Done(await self._release(ec2, seen, instance, plan))
+            if lets_go:
+                report = await self._release(ec2, seen, instance, plan)
+                return Done(report, {_LET_GO: plan.desired.generation})
             return await self._hold(ec2, seen, instance, plan)
 
     async def missing_permissions(self) -> Sequence[str]:
@@ -205,8 +213,11 @@ class AwsConnector:
         """The machine is no more: its group goes, and what was altered for it alone is put back."""
         problems = await self._alter(ec2, seen, plan) if plan.desired.complete else {}
         group = seen.own_group(named)
-        if group is not None and await editing.remove_group(ec2, group.id):
-            seen.groups.pop(group.id)
+        if group is not None:
+            # Something else may hold the group fast, and then it must let nobody in there.
+            await editing.make_so(ec2, group.id, named, {}, replace(plan.desired, complete=True))
+            if await editing.remove_group(ec2, group.id):
+                seen.groups.pop(group.id)
         return Report(
             scope=plan.scope,
             generation=plan.desired.generation,
@@ -271,12 +282,15 @@ class AwsConnector:
     # --- finding ------------------------------------------------------------------------------------
 
     async def _world(self, ec2: Ec2, *, fresh: bool = False) -> World:
-        """A region, read anew unless that was just done."""
+        """A region, read anew unless that was just done; `fresh`: unless that was begun after this was called."""
+        asked = next(self._order)
         async with self._reading[ec2.place]:
-            at, known = self._read.get(ec2.place, (0.0, None))
-            if known is None or fresh or self._clock.elapsed() - at > FRESH_FOR:
+            at, order, known = self._read.get(ec2.place, (0.0, -1, None))
+            is_old = order < asked if fresh else self._clock.elapsed() - at > FRESH_FOR
+            if known is None or is_old:
+                order = next(self._order)
                 known = await world.read(ec2)
-                self._read[ec2.place] = (self._clock.elapsed(), known)
+                self._read[ec2.place] = (self._clock.elapsed(), order, known)
             return known
 
     async def _place(self, scope: str) -> tuple[Ec2, str]:
@@ -312,6 +326,16 @@ class AwsConnector:
             if len(one.groups) >= self._settings.group_slots and (group is None or group.id not in one.groups):
                 return f"{one.id} has all its {self._settings.group_slots} security groups: none is free for jitgate's"
         return ""
+
+
+def _lets_go(desired: Desired) -> bool:
+    """Whether nothing of ours is to stand any more."""
+    return desired.complete and not desired.protected and not any(desired.access.values())
+
+
+def _is_let_go(plan: Plan) -> bool:
+    """Whether the last look, of whichever process, saw that nothing of ours stood, and nothing has to be proven."""
+    return not plan.desired.access and plan.memory.get(_LET_GO) == plan.desired.generation - 1
 
 
 def _lately(seen: World, group: Group, desired: Desired) -> list[Rule] | None:

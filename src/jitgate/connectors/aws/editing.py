@@ -49,10 +49,9 @@ async def ensure_attached(ec2: Ec2, instance: Instance, group: str, slots: int) 
 
 
 async def detach(ec2: Ec2, instance: Instance, group: str) -> None:
-    """Take a group off every interface of an instance."""
+    """Take a group off every interface of an instance, also where it was put since that was seen."""
     for interface in instance.interfaces:
-        if group in interface.groups:
-            await _set_groups(ec2, interface, lambda held: [one for one in held if one != group], None)
+        await _set_groups(ec2, interface, lambda held: [one for one in held if one != group], None)
 
 
 async def remove_group(ec2: Ec2, group: str) -> bool:
