@@ -24,7 +24,7 @@ def measure(scratch: Path, crowd: int, times: int) -> Iterator[Row]:
         acts: dict[str, Callable[[], float]] = {"jitgate": lambda: ours.open_and_connect(asking, next(sources))}
         for kind in OTHERS:
             if not kind.missing():
-                beside = Beside(opened, kind, scratch, crowd)
+                beside = Beside(opened, kind, scratch / "crowds", crowd)
                 acts[kind.ASKED] = lambda beside=beside: beside.time(sources)  # type: ignore[misc]
         samples = latency.in_turns(acts, times)
     yield from _rows(samples, crowd)

@@ -64,7 +64,7 @@ class Other(ABC):
         return next((each for each in cls.PROGRAMS if not shutil.which(each)), "")
 
     def __enter__(self) -> Self:
-        self._directory.mkdir()
+        self._directory.mkdir(parents=True)
         with ExitStack() as opened:
             self._start_all(opened)
             self._opened = opened.pop_all()
