@@ -2,7 +2,7 @@
 
 ``*`` in a pattern stands for any text, slashes included. A pattern ``a/*/read`` also matches ``a/read``:
 Microsoft documents ``jitNetworkAccessPolicies/*/read`` as enough to read policies, so the wildcard
-segment may be empty.
+segment may be empty. Stars in a row are one star: ``a/**/read`` means the same as ``a/*/read``.
 """
 
 import re
@@ -16,6 +16,7 @@ LONGEST = 256
 MOST_STARS = 8
 MOST_PATTERNS = 200
 _PATTERN = re.compile(r"[A-Za-z0-9./*_-]+")
+_STARS = re.compile(r"\*+")
 _ALLOWED = f"1 to {LONGEST} letters, digits and . / - _, with at most {MOST_STARS} *"
 
 
@@ -50,10 +51,11 @@ def any_matches(patterns: Iterable[str], action: str) -> bool:
 def includes(wide: str, narrow: str) -> bool:
     """Whether a pattern covers everything that another one does.
 
-    A star of the narrow one is a letter like any other that only a star of the wide one can cover. True is certain;
-    False may be said of two that differ in writing alone.
+    A star of the narrow one is a letter like any other that only a star of the wide one can cover. Between slashes
+    that star of the wide one is alone, as there are no two in a row, or it covers a slash as well; so it can be empty
+    wherever that of the narrow one can. True is certain; False may be said of two that differ in writing alone.
     """
-    return matches(wide, narrow)
+    return matches(wide, _STARS.sub("*", narrow))
 
 
 def may_meet(one: str, other: str) -> bool:
@@ -75,7 +77,7 @@ def check_patterns(patterns: Iterable[str], field: str) -> tuple[str, ...]:
 @lru_cache(maxsize=8192)
 def _pieces(pattern: str) -> tuple[str, ...] | tuple[str, None]:
     """The texts between the stars, of which there is at least one; else the whole pattern and None."""
-    pieces = key(pattern).split("*")
+    pieces = _STARS.split(key(pattern))
     return tuple(pieces) if len(pieces) > 1 else (pieces[0], None)
 
 

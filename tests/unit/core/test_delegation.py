@@ -1,6 +1,8 @@
 """Nobody gives what they do not hold."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.core.examples import GROUP, SUBSCRIPTION
 
 from jitgate.core.delegation import first_beyond
@@ -14,6 +16,7 @@ from jitgate.core.roles import (
     OWNER,
     READ_MACHINE,
     READER,
+    WRITE_GUARDRAIL,
     Assignment,
     Limit,
     Principal,
@@ -69,6 +72,31 @@ def test_what_is_taken_away_from_ones_own_role_does_not_come_back_in_a_pattern()
     assert first_beyond(giver(all_but), Role("r", ("*",), ("Jitgate.Access/a",)), "/") == "*"
     # Each action that is known today would be held; one that comes tomorrow would not be.
     assert first_beyond(giver(Role("every action by name", (INITIATE,))), Role("r", (INITIATE + "*",)), "/")
+
+
+@pytest.mark.parametrize("stars", ["**", "***"])
+def test_what_is_taken_away_does_not_come_back_by_a_second_star(stars: str) -> None:
+    """`guardrails/*/write` covers guardrails/write too, so whoever lacks that must not find a way to write it."""
+    but_guardrails = Role("all but", ("*",), ("Jitgate.Access/guardrails/*/write",))
+    assert not but_guardrails.allows(WRITE_GUARDRAIL)
+    wider = Role("r", ("*",), (f"Jitgate.Access/guardrails/{stars}/write",))
+    assert first_beyond(giver(but_guardrails), wider, "/") or not wider.allows(WRITE_GUARDRAIL)
+    narrow = Role("n", (f"Jitgate.Access/guardrails/{stars}/write",))
+    given = Role("r", ("Jitgate.Access/guardrails/*/write",))
+    assert first_beyond(giver(narrow), given, "/") or narrow.allows(WRITE_GUARDRAIL)
+
+
+STARRED = st.lists(st.sampled_from(["a", "b", "*", "**", "a*"]), min_size=1, max_size=4).map("/".join)
+ACTIONS = st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=4).map("/".join)
+ROLES = st.builds(
+    Role, st.just("r"), st.lists(STARRED, min_size=1, max_size=2).map(tuple), st.lists(STARRED, max_size=2).map(tuple)
+)
+
+
+@given(st.lists(ROLES, max_size=2), ROLES, ACTIONS)
+def test_no_role_that_may_be_given_allows_what_its_giver_may_not_do(held: list[Role], role: Role, action: str) -> None:
+    if not first_beyond(giver(*held), role, "/") and role.allows(action):
+        assert any(own.allows(action) for own in held)
 
 
 def test_a_limited_credential_gives_no_more_than_it_is_good_for() -> None:

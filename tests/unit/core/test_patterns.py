@@ -13,10 +13,15 @@ from jitgate.core.patterns import check_patterns, includes, matches, may_meet
 
 WORDS = st.text("ab/", max_size=8)
 PATTERNS = st.text("ab/*", max_size=8)
+ACTIONS = st.lists(st.sampled_from(["a", "b", "ab", ""]), min_size=1, max_size=5).map("/".join)
+SEGMENTS = st.lists(st.sampled_from(["a", "b", "*", "**", "***", "a*", "*b", "a**b"]), min_size=1, max_size=5)
+STARRED = SEGMENTS.map("/".join)
 
 
 def by_the_book(pattern: str, text: str) -> bool:
     """What a pattern means, said in the slowest way there is."""
+    if "**" in pattern:
+        return by_the_book(pattern.replace("**", "*"), text)
     if not pattern:
         return not text
     if pattern.startswith("/*/") and by_the_book(pattern[2:], text):
@@ -43,6 +48,41 @@ def test_the_cleverest_pattern_costs_no_more_than_reading_the_text() -> None:
 def test_what_includes_another_matches_all_that_the_other_does(wide: str, narrow: str, text: str) -> None:
     if includes(wide, narrow) and matches(narrow, text):
         assert matches(wide, text)
+
+
+@given(STARRED, STARRED, ACTIONS)
+def test_what_includes_another_matches_every_action_of_it_however_many_stars(
+    wide: str, narrow: str, action: str
+) -> None:
+    if includes(wide, narrow) and matches(narrow, action):
+        assert matches(wide, action)
+
+
+def actions_of(pattern: str) -> set[str]:
+    """Some actions that a pattern covers: each of its stars left out, or written as one or two segments."""
+    told = {pattern.replace("**", "*").replace("**", "*")}
+    for _ in range(told.copy().pop().count("*")):
+        told = {
+            text
+            for each in told
+            for text in (*(each.replace("*", some, 1) for some in ("", "a", "b/a")), each.replace("/*/", "/", 1))
+        }
+    return {text for text in told if "*" not in text}
+
+
+@given(STARRED, STARRED)
+def test_no_action_of_a_pattern_is_missing_from_one_that_includes_it(wide: str, narrow: str) -> None:
+    for action in actions_of(narrow) if includes(wide, narrow) else ():
+        assert matches(narrow, action)
+        assert matches(wide, action), (wide, narrow, action)
+
+
+def test_stars_in_a_row_are_one_star() -> None:
+    for stars in ("*", "**", "***"):
+        assert matches(f"a/{stars}/write", "a/write")
+        assert matches(f"a/{stars}/write", "a/b/write")
+        assert includes(f"a/{stars}/write", "a/*/write")
+        assert includes("a/*/write", f"a/{stars}/write")
 
 
 @given(PATTERNS, PATTERNS, WORDS)
