@@ -17,8 +17,21 @@ from jitgate.core.machine import Machine
 from jitgate.core.prefixes import Prefix
 from jitgate.core.progress import Move
 from jitgate.core.resource_id import parse_machine_id
-from jitgate.core.roles import APPROVE, Principal
-from jitgate.store import approvals, freezes, grants, guardrails, machines, plans, policies, principals, requests, roles
+from jitgate.core.roles import APPROVE, Kind, Principal
+from jitgate.identity.kinds import JOIN
+from jitgate.store import (
+    approvals,
+    freezes,
+    grants,
+    guardrails,
+    machines,
+    plans,
+    policies,
+    principals,
+    requests,
+    roles,
+    tenure,
+)
 from jitgate.store.approvals import Verdict
 from jitgate.store.database import Tx
 from jitgate.store.requests import Asked, Granted
@@ -62,10 +75,23 @@ def _moved_from_what_is_over(tx: Tx, given: Sequence[Granted]) -> str | None:
 
 
 def standing(tx: Tx, request: str) -> list[Approval]:
-    """The approvals of a request by those who are still there, and not frozen, with the rights that they hold now."""
+    """The approvals of a request by people who are still there, and not frozen, with the rights that they hold now."""
     said = [one for one in approvals.of(tx, [request])[request] if one.verdict is Verdict.APPROVED]
+    known = principals.get_many(tx, [one.principal for one in said]) if said else {}
+    said = [one for one in said if known[one.principal].kind is Kind.USER]
     found = [(one, principals.load(tx, one.principal)) for one in said if not freezes.of_person(tx, one.principal)]
     return [Approval(by, one.at) for one, by in found if by is not None]
+
+
+def behind(tx: Tx, uid: str, at: datetime) -> set[str]:
+    """Whose request it is that somebody made at a moment: theirs, and of a program also its secrets' makers', by uid.
+
+    Who made the credentials of a program is known of its secrets only.
+    """
+    account = principals.get_many(tx, [uid]).get(uid)
+    is_person = account is not None and account.kind is Kind.USER
+    makers = set() if is_person else tenure.makers(tx, uid, at, but=JOIN)
+    return {uid} | {maker for maker in makers if maker}
 
 
 def missing(tx: Tx, decision: Decision, asked: Asked) -> list[Missing]:
@@ -77,11 +103,11 @@ def missing(tx: Tx, decision: Decision, asked: Asked) -> list[Missing]:
 
 def approvers(tx: Tx, lacking: Sequence[Missing], asked: Asked) -> list[dict[str, str]]:
     """Whom to ask: those who may decide a step that a request has come to, for the record and those told from it."""
+    own = behind(tx, asked.principal, asked.at) if lacking else set()
     found = [
         one
-        for one in (roles.who_may(tx, APPROVE) if lacking else ())
-        if one.uid != asked.principal
-        and any(need.step.asks(one, need.need.machine, asked.at, tx.now) for need in lacking)
+        for one in (roles.people_who_may(tx, APPROVE) if lacking else ())
+        if one.uid not in own and any(need.step.asks(one, need.need.machine, asked.at, tx.now) for need in lacking)
     ]
     return [{"principal": one.uid, "name": one.name} for one in found[:MOST_APPROVERS_TOLD]]
 
@@ -90,7 +116,9 @@ def everybody_who_approves(tx: Tx, machine_ids: Iterable[str], but: str) -> list
     """Everybody who could approve for one of these machines, but the one with that uid."""
     places = list(machine_ids)
     found = [
-        one for one in roles.who_may(tx, APPROVE) if one.uid != but and any(one.may(APPROVE, place) for place in places)
+        one
+        for one in roles.people_who_may(tx, APPROVE)
+        if one.uid != but and any(one.may(APPROVE, place) for place in places)
     ]
     return [{"principal": one.uid, "name": one.name} for one in found[:MOST_APPROVERS_TOLD]]
 

@@ -9,14 +9,16 @@ import pytest
 from tests.house import HOUR, House
 
 from jitgate.core import roles
-from jitgate.core.errors import Forbidden
+from jitgate.core.errors import Forbidden, Refused
 from jitgate.core.guardrail import Guardrail, Limits
 from jitgate.core.roles import Kind, Role
 from jitgate.core.selector import Selector
-from jitgate.service import assignments, credentials, groups, guardrails, links, principals
+from jitgate.identity.issuers import Claimed
+from jitgate.service import approvals, assignments, credentials, groups, guardrails, links, principals
 from jitgate.service.base import Asker
 from jitgate.service.credentials import Wanted
 from jitgate.service.independence import SETTLED
+from jitgate.service.recognition import PROGRAM, Caller, recognise
 from jitgate.service.roles import put_role
 from jitgate.store import principals as rows
 
@@ -131,6 +133,86 @@ async def test_what_a_program_proposes_is_not_confirmed_by_who_made_its_secret(h
         await house.confirm_guardrail("night", by=house.alice)
     await house.confirm_guardrail("night", by=second)
     assert await _in_force(house) == LOOSER
+
+
+async def test_what_a_program_of_an_issuer_proposes_is_confirmed_by_nobody(house: House) -> None:
+    """Whoever controls the subject, such as a pipeline, can speak through it, and nobody knows who that is."""
+    pipeline = await _pipeline(house)
+    second = await house.add_asker("second", "Security Admin")
+    await guardrails.put_guardrail(house.service, house.alice, RAIL)
+    house.clock.advance(30 * DAY)
+    assert not await guardrails.put_guardrail(house.service, pipeline, LOOSER)
+    for who in (house.alice, second):
+        with pytest.raises(Forbidden, match="Let a person propose the same change, and another person") as refused:
+            await house.confirm_guardrail("night", by=who)
+        assert refused.value.code == "NotIndependent"
+    assert await _in_force(house) == RAIL
+    await guardrails.put_guardrail(house.service, house.alice, LOOSER)
+    await house.confirm_guardrail("night", by=second)
+    assert await _in_force(house) == LOOSER
+
+
+async def test_a_program_of_an_issuer_is_not_made_a_persons_by_a_secret_besides(house: House) -> None:
+    pipeline = await _pipeline(house)
+    await credentials.make_secret(house.service, house.alice, "pipeline", Wanted("robot", 90 * DAY))
+    second = await house.add_asker("second", "Security Admin")
+    await guardrails.put_guardrail(house.service, house.alice, RAIL)
+    house.clock.advance(30 * DAY)
+    await guardrails.put_guardrail(house.service, pipeline, LOOSER)
+    with pytest.raises(Forbidden, match="Nobody knows which person"):
+        await house.confirm_guardrail("night", by=second)
+
+
+async def test_what_a_program_proposes_that_nobody_could_sign_in_as_is_confirmed_by_nobody(house: House) -> None:
+    program = await _make_program(house)
+    await guardrails.put_guardrail(house.service, house.alice, RAIL)
+    house.clock.advance(30 * DAY)
+    await guardrails.put_guardrail(house.service, program, LOOSER)
+    with pytest.raises(Forbidden, match="Nobody knows which person"):
+        await house.confirm_guardrail("night", by=house.alice)
+
+
+async def test_a_program_approves_nothing_and_is_told_so(house: House) -> None:
+    program = await _make_program(house)
+    await _ask_for_approval(house)
+    asked = await house.ask("web-1", by=await house.add_asker("carl", "Owner"))
+    [waiting] = (await approvals.list_waiting(house.service, program)).items
+    assert not waiting.is_mine
+    with pytest.raises(Forbidden, match="a person's word"):
+        await approvals.approve(house.service, program, asked.uid)
+    await approvals.deny(house.service, program, asked.uid)
+
+
+async def test_a_request_that_only_programs_could_approve_is_refused(house: House) -> None:
+    await _make_program(house)
+    await _ask_for_approval(house)
+    with pytest.raises(Refused, match="nobody can give it"):
+        await house.ask("web-1")
+
+
+async def test_what_a_program_asks_for_is_not_approved_by_who_made_its_secret(house: House) -> None:
+    program = await _make_program(house)
+    second = await house.add_asker("second", "Owner")
+    await credentials.make_secret(house.service, house.alice, "robot", Wanted("robot", 90 * DAY))
+    await _ask_for_approval(house)
+    asked = await house.ask("web-1", by=program)
+    [waiting] = (await approvals.list_waiting(house.service, house.alice)).items
+    assert not waiting.is_mine
+    with pytest.raises(Forbidden, match="could have asked through it"):
+        await approvals.approve(house.service, house.alice, asked.uid)
+    await approvals.approve(house.service, second, asked.uid)
+
+
+async def _ask_for_approval(house: House) -> None:
+    await house.enable("web-1")
+    await guardrails.put_guardrail(house.service, house.alice, Guardrail("two", Selector(), Limits(approvals=1)))
+
+
+async def _pipeline(house: House) -> Asker:
+    claimed = Claimed("https://ci.example", "repo:team/infra", "pipeline", ())
+    known = await recognise(house.service, Caller(house.alice.address, "c"), claimed, PROGRAM)
+    await _give(house, house.alice, known.principal.name)
+    return await _asker(house, known.principal.name)
 
 
 async def _set_up_long_ago(house: House) -> None:

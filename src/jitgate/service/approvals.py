@@ -17,6 +17,7 @@ from jitgate.service import pages, presentation
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service
 from jitgate.service.closing import close_all
+from jitgate.service.independence import require_other_person, why_not_another
 from jitgate.service.requests import may_read
 from jitgate.service.views import Page, RequestView, WaitingView
 from jitgate.store import approvals, grants, requests, scopes
@@ -145,6 +146,7 @@ def _approve(tx: Tx, asker: Asker, uid: str, note: str, most: Duration | None) -
     given, pending = _undecided(tx, asker, uid)
     pending = _shorten(tx, asker, pending, most) if most is not None else pending
     asked = given[0].asked
+    require_other_person(tx, asker, asked.principal, asked.at)
     decision = _decision(tx, pending)
     _must_be_new(tx, asker, asked.uid)
     _must_be_admitted(tx, asker, pending, reconsideration.missing(tx, decision, asked))
@@ -264,8 +266,9 @@ def waiting_view(tx: Tx, asker: Asker, given: Sequence[Granted]) -> WaitingView 
     is_asked = any(one.step.admits(asker.principal, one.need.machine, asked.at, tx.now) for one in lacking)
     # What nobody has to agree to any more needs one word all the same.
     now = is_asked or not (lacking or isinstance(decision, Denied))
+    is_mine = now and not has_said and not why_not_another(tx, asker, asked.principal, asked.at)
     why = " ".join(map(str, decision.reasons)) if isinstance(decision, Denied) else ""
-    return WaitingView(view, reconsideration.describe(lacking), pending[0].grant.wait_until, now and not has_said, why)
+    return WaitingView(view, reconsideration.describe(lacking), pending[0].grant.wait_until, is_mine, why)
 
 
 def _could_decide(asker: Asker, pending: Iterable[Granted], decision: Decision) -> bool:

@@ -9,9 +9,10 @@ its first person could have set up anything then.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from jitgate import reconsideration
 from jitgate.core.errors import Forbidden
 from jitgate.core.roles import Kind
-from jitgate.identity.kinds import SECRET
+from jitgate.identity.kinds import JOIN
 from jitgate.service.base import Asker
 from jitgate.store import principals, tenure
 from jitgate.store.database import Tx
@@ -42,17 +43,42 @@ def require_second_person(tx: Tx, asker: Asker, by: str, at: datetime, action: s
         _require_settled(tx, each, at, action, scopes)
 
 
+def require_other_person(tx: Tx, asker: Asker, by: str, at: datetime) -> None:
+    """Raise Forbidden unless the asker is a person other than who made a request (by uid), by themselves or through a
+    program.
+    """
+    if why := why_not_another(tx, asker, by, at):
+        raise Forbidden(why, code=CODE)
+
+
+def why_not_another(tx: Tx, asker: Asker, by: str, at: datetime) -> str:
+    """Why the asker's word on a request of somebody (by uid) is not another person's; "" if it is."""
+    me = principals.get_many(tx, [asker.principal.uid])[asker.principal.uid]
+    if me.kind is not Kind.USER:
+        return f"{me.name} is a program, and whoever made it can speak through it: this takes a person's word."
+    if me.uid in reconsideration.behind(tx, by, at):
+        return (
+            "Nobody agrees to their own request, and who made a secret of the program that asked could have asked "
+            "through it: another approver must."
+        )
+    return ""
+
+
 def _people_behind(tx: Tx, uid: str, at: datetime) -> list[Account]:
-    """Who proposed; and for a program also those who made a secret of it, for they could speak through it."""
-    makers = tenure.makers(tx, uid, SECRET, at)
-    known = principals.get_many(tx, [uid, *(maker for maker in makers if maker)])
-    if not all(maker in known and known[maker].kind is Kind.USER for maker in makers):
+    """Who proposed; and for a program also those who made what it signs in with, for they could speak through it."""
+    proposer = principals.get_many(tx, [uid])[uid]
+    if proposer.kind is Kind.USER:
+        return [proposer]
+    makers = tenure.makers(tx, uid, at, but=JOIN)
+    known = principals.get_many(tx, [maker for maker in makers if maker])
+    if not makers or not all(maker in known and known[maker].kind is Kind.USER for maker in makers):
         raise Forbidden(
-            f"Nobody knows which person made a secret of {known[uid].name}, so nobody can be told to be another one. "
-            "Revoke its old secrets, make a new one, and propose the change again.",
+            f"Nobody knows which person speaks through {proposer.name}: it has no secret, one from before makers were "
+            "noted, or signs in through an issuer. So nobody can be told to be another one. Let a person propose the "
+            "same change, and another person confirm it.",
             code=CODE,
         )
-    return list(known.values())
+    return [proposer, *known.values()]
 
 
 def _require_settled(tx: Tx, who: Account, at: datetime, action: str, scopes: Sequence[str]) -> None:

@@ -197,7 +197,8 @@ def _decide(
     over = freezes.over(tx, asker.principal.uid, [machine.id for machine in known.values()])
     decision = decide(ask, [policy for _, policy in covering], known, rails, asker.principal, tx.now, over)
     if isinstance(decision, NeedsApproval):
-        others = [one for one in role_rows.who_may(tx, roles.APPROVE) if one.uid != asker.principal.uid]
+        own = reconsideration.behind(tx, asker.principal.uid, tx.now)
+        others = [one for one in role_rows.people_who_may(tx, roles.APPROVE) if one.uid not in own]
         decision = unless_nobody_can_agree(decision, others)
     return decision, known
 

@@ -8,6 +8,7 @@ from jitgate.service import presentation
 from jitgate.service.approvals import LONGEST_NOTE, find
 from jitgate.service.attempt import attempt, event
 from jitgate.service.base import Asker, Service
+from jitgate.service.independence import require_other_person
 from jitgate.service.requests import is_own
 from jitgate.service.views import RequestView
 from jitgate.store import requests, reviews
@@ -40,6 +41,7 @@ async def review(service: Service, asker: Asker, uid: str, note: str) -> Request
             raise Forbidden("Nobody reviews their own request: somebody else has to.")
         if not _may_review(asker, given):
             raise Forbidden(f"To review it you need the right {roles.APPROVE} at its machines.")
+        require_other_person(tx, asker, asked.principal, asked.at)
         if not reviews.close(tx, asked.uid, asker.principal.uid, note.strip()):
             raise Conflict(f"Request {asked.uid[:8]} has no open review.")
         facts = {"request": asked.uid, "requestor": asked.requestor, "note": note.strip()}

@@ -109,8 +109,8 @@ def somebody_can_assign(tx: Tx) -> bool:
     return bool(holders) and tx.execute(_anybody, {"holders": holders}).first() is not None
 
 
-def who_may(tx: Tx, action: str) -> list[Principal]:
-    """Every enabled person and program with a role that allows an action somewhere, by itself or through a group."""
+def people_who_may(tx: Tx, action: str) -> list[Principal]:
+    """Every enabled person with a role that allows an action somewhere, by itself or through a group."""
     in_use = [held for row in tx.execute(_roles_in_use) if (held := get(tx, row.role)) is not None]
     allowing = [held.id for held in in_use if held.allows(action)]
     rows = tx.execute(_who_holds, {"roles": allowing}) if allowing else ()
@@ -126,7 +126,7 @@ _roles_in_use = select(role_assignment.c.role).distinct()
 _who_hold_it = select(role_assignment.c.principal).where(role_assignment.c.role.in_(bindparam("roles", expanding=True)))
 _who_holds = select(principal.c.uid).where(
     principal.c.disabled_at.is_(None),
-    literal_in(principal.c.kind, [kind for kind in Kind if not kind.is_group]),
+    literal_in(principal.c.kind, [Kind.USER]),
     or_(
         principal.c.uid.in_(_who_hold_it),
         principal.c.uid.in_(select(group_member.c.member).where(group_member.c.group.in_(_who_hold_it))),

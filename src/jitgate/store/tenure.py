@@ -36,9 +36,12 @@ def held_since(tx: Tx, uid: str, action: str, scope: str) -> datetime | None:
     return max(account, min(ways))
 
 
-def makers(tx: Tx, uid: str, kind: str, at: datetime) -> set[str | None]:
-    """Who made those credentials of a kind that proved a principal at a moment, by uid. None: nobody knows."""
-    rows = tx.execute(_credentials, {"uid": uid, "kind": kind, "at": at}).scalars()
+def makers(tx: Tx, uid: str, at: datetime, but: str) -> set[str | None]:
+    """Who made the credentials that proved a principal at a moment, by uid; but for those of one kind.
+
+    None: there is one of which nobody knows who made it, as of every subject of an issuer. Empty: there was none.
+    """
+    rows = tx.execute(_credentials, {"uid": uid, "but": but, "at": at}).scalars()
     return {facts.get(MAKER) for facts in rows}
 
 
@@ -87,7 +90,7 @@ _ways = (
 )
 _credentials = select(credential.c.facts).where(
     credential.c.principal == bindparam("uid"),
-    credential.c.kind == bindparam("kind"),
+    credential.c.kind != bindparam("but"),
     credential.c.created_at <= bindparam("at"),
     or_(credential.c.revoked_at.is_(None), credential.c.revoked_at >= bindparam("at")),
     or_(credential.c.expires_at.is_(None), credential.c.expires_at >= bindparam("at")),
