@@ -1,10 +1,15 @@
-"""Calls to EC2, one region of one account each: paged, bounded in time, and with errors that say what to do."""
+"""Calls to EC2, one region of one account each: paged, bounded in time, and with errors that say what to do.
+
+A call that changes something is made once: nothing is tried again here, and when a pass is over none is under way.
+Whoever asks tries again, and knows by then what is to stand.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import boto3
 from botocore.config import Config
@@ -18,13 +23,25 @@ Json = Mapping[str, Any]
 PAGE = 1000
 _SMALLER_PAGES = {"describe_route_tables": 100}
 """The most that Amazon gives of these at once."""
-_CONFIG = Config(
+AT_ONCE = 20
+CONNECT_SECONDS, READ_SECONDS = 3.0, 6.0
+CALL_SECONDS: Final = CONNECT_SECONDS + READ_SECONDS
+"""How long a call that changes something may take."""
+_READS = Config(
     connect_timeout=5,
     read_timeout=20,
     # Amazon's throttle is a token bucket: this mode slows down before it is empty.
     retries={"mode": "adaptive", "total_max_attempts": 3},
-    max_pool_connections=20,
+    max_pool_connections=AT_ONCE,
 )
+_WRITES = Config(
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    max_pool_connections=AT_ONCE,
+)
+_READ = "describe_"
+_THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"})
 _SESSION_NAME = "jitgate"
 
 
@@ -32,17 +49,31 @@ class Refused(ConnectorError):
     """Amazon said no. `code` is its own."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"AWS: {code}: {message}")
+        again = " It takes no more calls for now; this one is made again later" if code in _THROTTLED else ""
+        super().__init__(f"AWS: {code}: {message}{again}")
         self.code = code
+
+    @property
+    def is_throttled(self) -> bool:
+        """Too many calls: the same one succeeds later."""
+        return self.code in _THROTTLED
 
 
 @dataclass(slots=True)
 class Ec2:
-    """EC2 in one region of one account. `calls`: how often each was called, for measuring."""
+    """EC2 in one region of one account.
+
+    `reader`   the client that looks, and looks again where it has to
+    `writer`   the client that changes something
+    `threads`  where calls are made
+    `calls`    how often each was called, for measuring
+    """
 
     account: str
     region: str
-    client: Any
+    reader: Any
+    writer: Any
+    threads: ThreadPoolExecutor
     calls: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -50,10 +81,20 @@ class Ec2:
         return f"{self.account}/{self.region}"
 
     async def ask(self, operation: str, **given: Any) -> Json:
-        """One call. Raises Refused, and ConnectorError where no answer came."""
+        """One call. Raises Refused, and ConnectorError where no answer came.
+
+        Cancelled, it never begins, or is over before this is: what changes something outlives nobody who asked for it.
+        """
         self.calls[operation] = self.calls.get(operation, 0) + 1
         failpoint("aws.before_call")
-        answer = await asyncio.to_thread(_asked, getattr(self.client, operation), given)
+        is_read = operation.startswith(_READ)
+        call = self.threads.submit(_asked, getattr(self.reader if is_read else self.writer, operation), given)
+        try:
+            answer = await asyncio.wrap_future(call)
+        except asyncio.CancelledError:
+            if not is_read:
+                await _is_over(call)
+            raise
         failpoint("aws.after_call")
         return answer
 
@@ -87,6 +128,7 @@ class Accounts:
         self._held: list[Ec2] = []
         self._until = 0.0
         self._lock = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="aws")
 
     async def each(self) -> Sequence[Ec2]:
         """One for each region of each account. Raises ConnectorError."""
@@ -108,24 +150,33 @@ class Accounts:
 
     def close(self) -> None:
         """Let go of connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         for one in self._held:
-            one.client.close()
+            one.reader.close()
+            one.writer.close()
         self._held = []
 
     def _make(self) -> list[Ec2]:
         own = boto3.session.Session()
         sessions = [_assumed(own, self._settings, role) for role in self._settings.roles] or [(own, self._who(own))]
         return [
-            Ec2(account, region, self._stand_before(self._client(session, region), region))
+            Ec2(
+                account,
+                region,
+                self._client(session, region, _READS),
+                self._client(session, region, _WRITES),
+                self._threads,
+            )
             for session, account in sessions
             for region in self._settings.regions
         ]
 
-    def _client(self, session: Any, region: str) -> Any:
-        return session.client("ec2", region_name=region, config=_CONFIG, endpoint_url=self._endpoint)
+    def _client(self, session: Any, region: str, config: Config) -> Any:
+        made = session.client("ec2", region_name=region, config=config, endpoint_url=self._endpoint)
+        return self._stand_before(made, region)
 
     def _who(self, session: Any) -> str:
-        sts = session.client("sts", region_name=self._settings.regions[0], endpoint_url=self._endpoint, config=_CONFIG)
+        sts = session.client("sts", region_name=self._settings.regions[0], endpoint_url=self._endpoint, config=_READS)
         return str(_asked(sts.get_caller_identity, {})["Account"])
 
     @property
@@ -139,7 +190,7 @@ _RENEW_SECONDS = 45 * 60.0
 
 def _assumed(own: Any, settings: Settings, role: str) -> tuple[Any, str]:
     """A session of a role, and its account. Raises ConnectorError."""
-    sts = own.client("sts", region_name=settings.regions[0], endpoint_url=settings.endpoint or None, config=_CONFIG)
+    sts = own.client("sts", region_name=settings.regions[0], endpoint_url=settings.endpoint or None, config=_READS)
     wanted = {"RoleArn": role, "RoleSessionName": _SESSION_NAME}
     external = {"ExternalId": settings.external_id} if settings.external_id else {}
     given = _asked(sts.assume_role, {**wanted, **external})["Credentials"]
@@ -149,6 +200,12 @@ def _assumed(own: Any, settings: Settings, role: str) -> tuple[Any, str]:
         aws_session_token=given["SessionToken"],
     )
     return session, role.split(":")[4]
+
+
+async def _is_over(call: Future[Json]) -> None:
+    """Wait for a call that has begun, whatever comes of it. One that has not never does."""
+    if not call.cancel():
+        await asyncio.gather(asyncio.wrap_future(call), return_exceptions=True)
 
 
 def _asked(call: Callable[..., Json], given: Mapping[str, Any]) -> Json:

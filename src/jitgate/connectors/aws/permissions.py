@@ -79,5 +79,7 @@ async def _lacks(ec2: Ec2, operation: str, given: Mapping[str, Any]) -> bool:
     try:
         await ec2.ask(operation, DryRun=True, **given)
     except Refused as error:
+        if error.is_throttled:
+            raise
         return error.code in _LACKS
     return False
