@@ -2,10 +2,11 @@
 
 import asyncio
 import shutil
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text, update
 from tests.house import HOUR, START, House
 
 from jitgate import audit
@@ -20,6 +21,7 @@ from jitgate.service.activity import EVERYTHING, Selection
 from jitgate.store import heads
 from jitgate.store.database import Tx
 from jitgate.store.heads import Sealed
+from jitgate.store.schema import activity_head
 from jitgate.trust import record_key, signatures, succession
 
 DAY = timedelta(days=1)
@@ -145,6 +147,48 @@ async def test_old_events_go_in_whole_batches_and_the_rest_still_verifies(house:
     found = await verified(house)
     assert found.is_sound, found.faults
     assert found.heads == len(await house.store.read(heads.page)) == 5
+
+
+async def test_who_has_the_database_and_no_key_cannot_have_retention_excuse_what_they_delete(house: House) -> None:
+    sealer = house.make_sealer()
+    await say(house, "a", "b")
+    await sealer.seal_all()
+    sealed = await house.store.read(heads.last)
+    assert sealed is not None
+    forged = {"through": sealed.head.last, "head": 1, "retentionDays": 30}
+    lie = Event(Operation.ACTIVITY_EXPIRE, Outcome.SUCCEEDED, "/", properties=forged)
+    await house.store.write(lambda tx: audit.record(tx, [lie]))
+    await sealer.seal_all()
+    assert (await verified(house)).unsigned == 1
+    far = house.clock.wall() + 9 * DAY
+    await house.store.write(lambda tx: heads.expire(tx, far, 1))
+    found = await verified(house)
+    assert [fault.what[:26] for fault in found.faults] == [f"events up to {sealed.head.last} are missing"[:26]]
+
+
+async def test_a_head_that_was_dated_back_does_not_make_the_sealer_excuse_what_went(house: House) -> None:
+    """Whoever has the database can have the sealer delete too early; what it signs then fits no head that is right."""
+    sealer = house.make_sealer()
+    await say(house, "a", "b")
+    await sealer.seal_all()
+    right = await house.store.read(heads.last)
+    assert right is not None
+    await _date(house, right.head.at - 3 * DAY)
+    await sealer.expire_all(2 * DAY)
+    await sealer.seal_all()
+    assert not (await verified(house)).is_sound
+    await _date(house, right.head.at)
+    assert any("are missing" in fault.what for fault in (await verified(house)).faults)
+
+
+async def _date(house: House, at: datetime) -> None:
+    """Date the first head otherwise, as whoever rules the database can."""
+
+    def work(tx: Tx) -> None:
+        tx.execute(text("DROP TRIGGER IF EXISTS activity_head_is_never_changed")).close()
+        tx.execute(update(activity_head).where(activity_head.c.number == 1).values(at=at)).close()
+
+    await house.store.write(work)
 
 
 async def test_what_stands_by_an_older_jitgate_is_sealed_too(house: House) -> None:

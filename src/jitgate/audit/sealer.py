@@ -15,9 +15,10 @@ import structlog
 
 from jitgate import audit
 from jitgate.audit import Event, Operation, Outcome
-from jitgate.core import merkle
+from jitgate.core import merkle, record_expiry
 from jitgate.core.errors import Unavailable
 from jitgate.core.record import FOLLOWS, MOST_EVENTS, NOTHING_BEFORE, PURPOSE, Head
+from jitgate.core.record_expiry import Expiry
 from jitgate.core.record_trust import joined
 from jitgate.failpoints import failpoint
 from jitgate.store import duty, heads
@@ -150,7 +151,11 @@ class Sealer:
         gone = heads.expire(tx, tx.now - retention, _MOST_BATCHES)
         if gone is None:
             return 0
-        properties = {"through": gone.head.last, "head": gone.head.number, "retentionDays": retention.days}
+        expiry = Expiry.of(gone.head, retention, tx.now)
+        sealed = heads.last(tx)
+        # By the key that seals: whoever can merely write into the database must not be believed when they say so.
+        key = self._signers(tx, sealed.head if sealed else None).key
+        properties = expiry.properties(key.public, key.sign(record_expiry.PURPOSE, expiry.body))
         audit.record(tx, [Event(Operation.ACTIVITY_EXPIRE, Outcome.SUCCEEDED, "/", properties=properties)])
         return _MOST_BATCHES
 

@@ -65,6 +65,11 @@ def as_text(finding: Finding) -> str:
         )
     if finding.expired:
         lines.append(f"Retention has deleted events up to sequence {finding.expired}; their heads are here.")
+    if finding.unsigned:
+        lines.append(
+            f"{finding.unsigned} of them say that retention deleted events, and who sealed them has not signed that: "
+            "they excuse nothing that is missing."
+        )
     if finding.left_out > finding.expired:
         lines.append(f"{finding.left_out} events of these batches are not in this file.")
     return "\n".join(lines)
@@ -79,6 +84,7 @@ def as_json(finding: Finding) -> Json:
         "leftOut": finding.left_out,
         "proofs": finding.proofs,
         "expiredThrough": finding.expired,
+        "unsignedExpiries": finding.unsigned,
         "lastHead": None if finding.last is None else {"number": finding.last.number, "digest": finding.last.digest},
         "faults": [{"line": fault.line, "message": fault.what} for fault in finding.faults],
     }

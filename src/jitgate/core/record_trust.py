@@ -26,12 +26,12 @@ class Trust:
         self._trusted = set(keys)
         self._followed: set[str] = set()
         self._last = ""
-        self._is_signed = is_signed
+        self.is_signed = is_signed
 
     def admits(self, head: Head, signature: str) -> bool:
         """Whether a key that counts here has signed this head."""
         by, _, vouching = signature.partition(_BETWEEN)
-        if head.key in self._followed or not self._is_signed(head.key, PURPOSE, head.body, by):
+        if head.key in self._followed or not self.is_signed(head.key, PURPOSE, head.body, by):
             return False
         if head.key not in self._trusted and not self._is_vouched_for(head, vouching):
             return False
@@ -44,4 +44,4 @@ class Trust:
     def _is_vouched_for(self, head: Head, vouching: str) -> bool:
         """By the key of the head before; where a part of a record begins with this one, by any that is trusted."""
         vouchers = {self._last} if self._last else self._trusted
-        return any(self._is_signed(key, FOLLOWS, head.body, vouching) for key in vouchers)
+        return any(self.is_signed(key, FOLLOWS, head.body, vouching) for key in vouchers)

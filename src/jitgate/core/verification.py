@@ -15,12 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jitgate.core import merkle
+from jitgate.core import merkle, record_expiry
 from jitgate.core.record import MOST_EVENTS, NOTHING_BEFORE, Head, read_head
+from jitgate.core.record_expiry import Said
 from jitgate.core.record_trust import IsSigned, Trust
-
-EXPIRED = "Jitgate.Access/activity/expire"
-"""The operation that tells up to where retention has deleted events, whose heads are kept."""
 
 LONGEST_LINE = 64 << 20
 """Bytes."""
@@ -43,7 +41,8 @@ class Finding:
 
     `left_out`  how many events of batches in the file it leaves out, with proof that the others belong there
     `proofs`    how many events hold something that a host has signed itself
-    `expired`   events up to this sequence have been deleted by retention, as a sealed event of the file says
+    `expired`   events up to this sequence have been deleted by retention, as an event says that who seals has signed
+    `unsigned`  how many events say so that whoever seals has not signed: they excuse nothing
     """
 
     events: int = 0
@@ -52,6 +51,7 @@ class Finding:
     first: Head | None = None
     last: Head | None = None
     expired: int = 0
+    unsigned: int = 0
     proofs: int = 0
     faults: list[Fault] = field(default_factory=list)
 
@@ -91,8 +91,9 @@ class Verifier:
         self._known = known or {}
         self._part = part
         self._batch: list[_Leaf] = []
-        self._said_expired = 0
-        self._absent = 0
+        self._said: list[Said | None] = []
+        self._absent: Head | None = None
+        self._is_excused = False
         self._line = 0
         self.finding = Finding()
 
@@ -130,7 +131,8 @@ class Verifier:
             self._fault("more events than a batch can hold, and no head")
         else:
             self._batch.append(_Leaf(sequence, merkle.leaf(line)))
-            self._said_expired = max(self._said_expired, _expired_through(values))
+            if values.get("operation") == record_expiry.OPERATION:
+                self._said.append(record_expiry.read(values.get("properties")))
             self._read_proof(sequence, values)
 
     def _read_proof(self, sequence: int, values: Mapping[str, Any]) -> None:
@@ -152,7 +154,7 @@ class Verifier:
 
     def _read_head(self, line: bytes) -> None:
         batch, self._batch = self._batch, []
-        said, self._said_expired = self._said_expired, 0
+        said, self._said = self._said, []
         found = read_sealed_head(line)
         if found is None:
             self._fault("this is not a head")
@@ -161,9 +163,9 @@ class Verifier:
         if not self._trust.admits(head, signature):
             self._fault(f"head {head.number} is not signed by a key that you trust")
             return
+        self._believe(said, head, self.finding.last)
         self._follow(head)
         self._match(head, batch)
-        self.finding.expired = max(self.finding.expired, said)
 
     # --- what must hold ---------------------------------------------------------------------------------
 
@@ -183,6 +185,14 @@ class Verifier:
             self._fault(f"head {head.number} stands after head {before.number}: heads are missing, or moved")
         elif (head.first, head.previous) != (before.last + 1, before.digest):
             self._fault(f"head {head.number} does not follow on head {before.number}")
+
+    def _believe(self, said: list[Said | None], head: Head, before: Head | None) -> None:
+        """What the events of a batch say of retention, where who sealed it, or the batch before, has signed that."""
+        keys = {head.key, before.key} if before else {head.key}
+        signed = [one.expiry for one in said if one is not None and one.is_signed(keys, self._trust.is_signed)]
+        self.finding.unsigned += len(said) - len(signed)
+        self.finding.expired = max([self.finding.expired, *(one.through for one in signed)])
+        self._is_excused |= self._absent is not None and any(one.excuses(self._absent) for one in signed)
 
     def _match(self, head: Head, batch: list[_Leaf]) -> None:
         """The events of a batch: those that were sealed, all of them, or each with its proof."""
@@ -206,7 +216,7 @@ class Verifier:
         if self.finding.events:
             self._fault(f"{head.count - present} events of head {head.number} are missing")
         else:
-            self._absent = head.last
+            self._absent = head
 
     def _match_leaf(self, head: Head, leaf: _Leaf) -> None:
         if leaf.path is None:
@@ -222,8 +232,11 @@ class Verifier:
         if self.finding.last is None:
             self._fault("there is no head in this file")
             return
-        if self._absent > self.finding.expired:
-            self._fault(f"events up to {self._absent} are missing, and no event says that retention deleted them")
+        if self._absent is not None and not self._is_excused:
+            self._fault(
+                f"events up to {self._absent.last} are missing, and no event that who sealed it has signed says that "
+                "they were old enough for retention to delete them"
+            )
         newest = max(self._known, default=0)
         if newest > self.finding.last.number:
             self._fault(f"the file ends at head {self.finding.last.number}; head {newest} was kept elsewhere")
@@ -278,11 +291,3 @@ def _hashes(value: object) -> tuple[bytes, ...] | None:
     except (TypeError, ValueError):
         return None
     return found if all(len(each) == 32 for each in found) else None
-
-
-def _expired_through(values: Mapping[str, Any]) -> int:
-    properties = values.get("properties")
-    if values.get("operation") != EXPIRED or not isinstance(properties, dict):
-        return 0
-    through = properties.get("through")
-    return through if isinstance(through, int) else 0

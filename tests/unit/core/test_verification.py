@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitgate.core import merkle
+from jitgate.core import merkle, record_expiry
 from jitgate.core.record import FOLLOWS, NOTHING_BEFORE, PURPOSE, Head, encode, moment
+from jitgate.core.record_expiry import OPERATION, Expiry
 from jitgate.core.record_trust import Trust, joined
-from jitgate.core.verification import EXPIRED, Finding, Verifier, read_sealed_head
+from jitgate.core.verification import Finding, Verifier, read_sealed_head
 from jitgate.trust import signatures
 from jitgate.trust.signatures import SigningKey
 
@@ -206,12 +207,17 @@ def test_a_part_without_its_proof_or_with_that_of_another_event_is_not_believed(
     assert not verify([lines[0], encode(other), *lines[2:]], part=True).is_sound
 
 
-def expired(through: int) -> list[bytes]:
-    """A record whose first two batches have gone, and which says how far."""
+WEEK = timedelta(days=7)
+
+
+def expired(through: int, key: SigningKey = KEY, after: timedelta = WEEK, **other: Any) -> list[bytes]:
+    """A record whose first two batches have gone, and which says how far: by a key, after so long, and otherwise so."""
     lines = sealed([2, 3])
     heads = [line for line in lines if b'"head"' in line]
     before = [Head(**{**v, "at": datetime.fromisoformat(v["at"])}) for v in (json.loads(h)["head"] for h in heads)][-1]
-    said = encode(event(6, operation=EXPIRED, properties={"through": through}))
+    expiry = replace(Expiry.of(before, WEEK, before.at + after), through=through, **other)
+    signature = key.sign(record_expiry.PURPOSE, expiry.body)
+    said = encode(event(6, operation=OPERATION, properties=expiry.properties(key.public, signature)))
     root = merkle.root([merkle.leaf(said)]).hex()
     head = replace(before, number=3, first=6, count=1, root=root, previous=before.digest)
     return [*heads, said, head.line(KEY.sign(PURPOSE, head.body))]
@@ -224,6 +230,33 @@ def test_what_retention_deleted_may_be_missing_and_nothing_else() -> None:
     assert not verify(expired(4)).is_sound
     assert not verify(expired(5)[1:]).is_sound
     assert not verify(expired(5)[2:]).is_sound
+
+
+def test_what_was_signed_by_nobody_who_seals_excuses_nothing() -> None:
+    """Whoever has the database, and no key, has their own event sealed like any other."""
+    found = verify(expired(5, FOREIGN_KEY))
+    [fault] = found.faults
+    assert fault.what == (
+        "events up to 5 are missing, and no event that who sealed it has signed says that they were old enough for "
+        "retention to delete them"
+    )
+    assert (found.expired, found.unsigned) == (0, 1)
+
+
+@pytest.mark.parametrize("properties", [[], {}, {"through": 9}, {"through": 9, "head": 1, "retentionDays": 1}])
+def test_an_event_about_retention_without_a_signature_is_counted(properties: object) -> None:
+    line = encode(event(1, operation=OPERATION, properties=properties))
+    head = Head(1, 1, 1, merkle.root([merkle.leaf(line)]).hex(), NOTHING_BEFORE, START, KEY.public)
+    found = verify([line, head.line(KEY.sign(PURPOSE, head.body))])
+    assert found.is_sound
+    assert (found.expired, found.unsigned) == (0, 1)
+
+
+def test_events_that_were_not_old_enough_or_are_of_another_head_are_not_excused() -> None:
+    assert not verify(expired(5, after=WEEK - timedelta(microseconds=1))).is_sound
+    assert not verify(expired(5, digest="0" * 64)).is_sound
+    assert not verify(expired(5, head=1)).is_sound
+    assert not verify(expired(6)).is_sound
 
 
 @pytest.mark.parametrize(
