@@ -32,7 +32,9 @@ from jitgate.trust import tokens
 from jitgate.trust.tokens import NO_TOKEN, Token
 
 CODE_LIFE, DEVICE_LIFE, INTERVAL = timedelta(minutes=1), timedelta(minutes=10), timedelta(seconds=5)
-MOST_WAITING = 1000
+MOST_WAITING, MOST_BEGUN = 1000, 10
+"""How many device codes there may be that have not expired: in all, and of one address that nobody has used yet."""
+
 _LETTERS, _LENGTH = "BCDFGHJKLMNPQRSTVWXZ", 8  # no vowels: no words (RFC 8628, 6.1)
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
@@ -126,12 +128,15 @@ async def begin_device(service: Service, caller: Caller) -> Device:
     """Codes for a device that has no browser. Raises TooMany."""
     _slow_down(service, caller)
     user_code = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+    begun_by = by_address(caller.address)
 
     def work(tx: Tx) -> Token:
         credentials.forget(tx, PASSING, tx.now - KEPT)
-        if credentials.count(tx, DEVICE) >= MOST_WAITING:
+        is_too_much = credentials.count_begun(tx, DEVICE, begun_by) >= MOST_BEGUN
+        if is_too_much or credentials.count(tx, DEVICE) >= MOST_WAITING:
             raise TooMany(DEVICE_LIFE.total_seconds())
-        return proofs.make(tx, None, New(DEVICE, _LABEL, DEVICE_LIFE), id=_id_of(user_code))
+        new = New(DEVICE, _LABEL, DEVICE_LIFE, {credentials.BEGUN_BY: begun_by})
+        return proofs.make(tx, None, new, id=_id_of(user_code))
 
     token = await service.store.write(work)
     shown = f"{user_code[:4]}-{user_code[4:]}"

@@ -59,6 +59,15 @@ def count(tx: Tx, kind: str) -> int:
     return int(tx.execute(_count, {"kind": kind, "now": tx.now}).scalar_one())
 
 
+def count_begun(tx: Tx, kind: str, by: str) -> int:
+    """How many of a kind are in force that somebody began (by the fact of that name)."""
+    return int(tx.execute(_count_begun, {"kind": kind, "now": tx.now, "by": by}).scalar_one())
+
+
+BEGUN_BY = "begunBy"
+"""The fact of a credential that names who began it, while it is nobody's."""
+
+
 def forget(tx: Tx, kinds: Collection[str], before: datetime) -> int:
     """Remove those of some kinds that ended before a moment, so that what is short-lived does not pile up."""
     return tx.execute(_forget, {"kinds": list(kinds), "before": before}).rowcount
@@ -108,6 +117,9 @@ _count = (
         credential.c.kind == bindparam("kind"),
         or_(credential.c.expires_at.is_(None), credential.c.expires_at > bindparam("now")),
     )
+)
+_count_begun = _count.where(
+    credential.c.revoked_at.is_(None), credential.c.facts[BEGUN_BY].as_string() == bindparam("by")
 )
 _forget = delete_from(credential).where(
     credential.c.kind.in_(bindparam("kinds", expanding=True)), credential.c.expires_at < bindparam("before")
