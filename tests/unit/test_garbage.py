@@ -42,6 +42,19 @@ def test_now_and_then_it_goes_through_what_is_old_too(kept_away: Garbage, monkey
     assert seen == ([1] * 9 + [2]) * 2
 
 
+def test_where_there_is_very_much_it_is_looked_for_when_a_tenth_as_much_was_made(
+    kept_away: Garbage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look takes as long as there are objects, so it has to be worth it."""
+    monkeypatch.setattr(gc, "get_objects", lambda: range(100 * SOME))
+    for _ in range(10):
+        assert kept_away.look(SOME, 0.0)
+    assert not kept_away.look(10 * SOME - 1, 0.0)
+    assert kept_away.look(10 * SOME, 0.0)
+    assert not kept_away.look(20 * SOME - 1, 0.9)
+    assert kept_away.look(20 * SOME, 0.9)
+
+
 async def test_python_does_not_look_by_itself_and_what_nobody_reaches_goes(
     kept_away: Garbage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

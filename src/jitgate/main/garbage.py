@@ -12,10 +12,11 @@ from typing import NoReturn
 
 LOOKS_EVERY_SECONDS = 1.0
 SOME = 20_000
-"""Objects made, less those that are gone, after which it is looked for in a quiet moment. Hardly any are garbage: a
-request that its client gives up leaves some seventy, and 80 KB with them."""
-TOO_MANY = 10 * SOME
-"""And after which it is not put off any longer."""
+"""Objects made, less those that are gone, after which it is looked for in a quiet moment; or a tenth of all that there
+are, where those are many. Hardly any are garbage: a request that its client gives up leaves some seventy, and 80 KB
+with them."""
+TOO_MANY = 200_000
+"""And after which it is not put off any longer; or a fifth of all."""
 _QUIET = 0.3
 """The share of a core below which a moment is quiet."""
 _ALL_EVERY = 10
@@ -32,6 +33,7 @@ class Garbage:
         gc.disable()
         self._used = time.process_time()
         self._times = 0
+        self._objects = 0
 
     async def keep_away(self) -> NoReturn:
         """Look for it now and then, for ever."""
@@ -43,8 +45,14 @@ class Garbage:
     def look(self, made: int, busy: float) -> bool:
         """Look for garbage if it is time to, and say whether it was. `made`: objects, since the last time; `busy`: the
         share of a core that the process took of late."""
-        if made < SOME or (busy > _QUIET and made < TOO_MANY):
+        if made < max(SOME, self._objects // 10):
+            return False
+        if busy > _QUIET and made < max(TOO_MANY, self._objects // 5):
             return False
         self._times += 1
-        gc.collect(_NEW if self._times % _ALL_EVERY else _ALL)
+        if self._times % _ALL_EVERY:
+            gc.collect(_NEW)
+        else:
+            gc.collect(_ALL)
+            self._objects = len(gc.get_objects())
         return True
