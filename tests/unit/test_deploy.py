@@ -11,6 +11,7 @@ import typer
 import yaml
 
 from jitgate import cli, config
+from jitgate.agent import command, gateway_command
 from jitgate.config.parts import Part
 from jitgate.core import duration
 from jitgate.main.command import add_all
@@ -26,6 +27,17 @@ REPLICAS = [COMPOSE["services"][name] for name in ("one", "two")]
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 SERVING = [unit for unit in UNITS if "jitgate serve" in unit.read_text("utf-8")]
 RESTARTED = [unit for unit in UNITS if unit not in SERVING and "Restart=" in unit.read_text("utf-8")]
+HARDENED = {
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "PrivateTmp": "yes",
+    "PrivateDevices": "yes",
+    "LockPersonality": "yes",
+    "RestrictSUIDSGID": "yes",
+    "SystemCallArchitectures": "native",
+    "StateDirectoryMode": "0700",
+}
 LONGEST_NOTICE = timedelta(seconds=60)
 AFTER_NOTICE = timedelta(seconds=FINISHING_SECONDS + PASSES_SECONDS + 5)
 by_service = pytest.mark.parametrize("service", REPLICAS, ids=["one", "two"])
@@ -130,22 +142,31 @@ def test_the_units_start_again_however_often_that_was_in_vain(unit: Path) -> Non
     assert unit.read_text("utf-8").index("StartLimitIntervalSec") < unit.read_text("utf-8").index("[Service]")
 
 
+def is_hardened(unit: Path) -> bool:
+    return all(setting(unit, name) == [value] for name, value in HARDENED.items())
+
+
 @by_unit
 def test_the_units_are_hardened_and_those_that_hold_no_firewall_have_no_right(unit: Path) -> None:
-    for name, value in {
-        "NoNewPrivileges": "yes",
-        "ProtectSystem": "strict",
-        "ProtectHome": "yes",
-        "PrivateTmp": "yes",
-        "PrivateDevices": "yes",
-        "LockPersonality": "yes",
-        "RestrictSUIDSGID": "yes",
-        "SystemCallArchitectures": "native",
-        "StateDirectoryMode": "0700",
-    }.items():
-        assert setting(unit, name) == [value], name
+    assert is_hardened(unit)
     part = options(shlex.split(setting(unit, "ExecStart")[0])[1:])["role"]
     if not part.works:
         assert setting(unit, "CapabilityBoundingSet") == [""]
         assert setting(unit, "User") == [unit.stem]
         assert "AF_NETLINK" not in setting(unit, "RestrictAddressFamilies")[0]
+
+
+def test_the_agent_may_change_the_firewall_and_nothing_else_and_listens_on_nothing() -> None:
+    unit = DEPLOY / "systemd" / "jitgate-agent.service"
+    assert is_hardened(unit)
+    assert setting(unit, "CapabilityBoundingSet") == ["CAP_NET_ADMIN"]
+    assert (setting(unit, "SocketBindDeny"), setting(unit, "SocketBindAllow")) == (["any"], [])
+    assert setting(unit, "StateDirectory") == [command.STATE.name]
+
+
+def test_the_gateway_has_no_right_at_all_and_listens_above_1023() -> None:
+    unit = DEPLOY / "systemd" / "jitgate-gateway.service"
+    assert is_hardened(unit)
+    assert setting(unit, "CapabilityBoundingSet") == [""]
+    assert (setting(unit, "SocketBindDeny"), setting(unit, "SocketBindAllow")) == (["any"], ["tcp:1024-65535"])
+    assert setting(unit, "StateDirectory") == [gateway_command.STATE.name]

@@ -8,10 +8,12 @@ import pytest
 from tests.connectors.hosts.scene import PORT
 from tests.netns import ALICE4, BOB4, HOST4, HOST6, Namespace, Network
 
+from jitgate.agent.command import STATE
 from jitgate.connectors.base import ConnectorError
 from jitgate.connectors.hosts import boot, facts, netns, outranked
 from jitgate.connectors.hosts.nf_tables import Reader
 from jitgate.connectors.hosts.nft import Nft
+from jitgate.connectors.hosts.roster import Host
 from jitgate.core.desired import Protocol, SessionEnd
 from jitgate.core.prefixes import Prefix
 
@@ -64,12 +66,21 @@ def test_the_boot_ruleset_shuts_the_ports_but_for_what_is_always_allowed(network
     assert network.host.can_connect("127.0.0.1", PORT)
 
 
-@pytest.mark.parametrize("unit", ["jitgate-boot.service", "nftables.service.d/jitgate.conf"])
-def test_the_units_load_the_file_that_the_agent_writes(unit: str) -> None:
+@pytest.mark.parametrize(
+    ("unit", "agent"),
+    [
+        ("jitgate-boot.service", Path("/var/lib/jitgate/agent")),
+        ("nftables.service.d/jitgate.conf", Path("/var/lib/jitgate/agent")),
+        ("jitgate-agent-boot.service", STATE),
+        ("nftables.service.d/jitgate-agent.conf", STATE),
+    ],
+)
+def test_the_units_load_the_file_that_the_agent_writes(unit: str, agent: Path) -> None:
+    written = Host("web-1", "uuid").directory(agent) / boot.FILE
     lines = (Path("deploy/systemd") / unit).read_text().splitlines()
     commands = [line for line in lines if line.startswith("Exec")]
     assert commands
-    assert all(line.endswith(f"/usr/sbin/nft -f /var/lib/jitgate/agent/machine/{boot.FILE}") for line in commands)
+    assert all(line.endswith(f"/usr/sbin/nft -f {written}") for line in commands)
 
 
 @pytest.mark.needs_root
