@@ -83,9 +83,9 @@ class Ledger:
         """It is over now, as the server says."""
         wish.bound = min(wish.bound, time.monotonic())
 
-    def bare(self, machine: str, port: int) -> None:
-        """A port is not protected from now on: whoever reaches it may."""
-        self._bare.setdefault((machine, port), time.monotonic())
+    def bare(self, machine: str, port: int, since: float) -> None:
+        """A port is not protected since then: whoever reaches it may."""
+        self._bare.setdefault((machine, port), since)
 
     def trouble(self, begun: float) -> None:
         """Something was broken from then until now, or nobody served."""

@@ -88,10 +88,11 @@ class Telling:
 
     @_do.register
     def _edit(self, act: Edit, step: Step) -> None:
-        if act.how == "without the second port":
-            self._ledger.bare(act.machine, APPROVED)
+        begun = time.monotonic()
         answer = self._voice.say(step.via, "PUT", f"/api/v1/policies/{act.machine}", policy(act.machine, act.how))
         self._note(act, answer)
+        if act.how == "without the second port" and not answer.is_no:
+            self._ledger.bare(act.machine, APPROVED, begun)
 
     @_do.register
     def _break(self, act: Break, step: Step) -> None:

@@ -145,7 +145,7 @@ def test_a_cloud_has_until_everything_works_again_and_a_host_has_not(ledger: Led
 
 
 def test_a_port_that_was_left_unprotected_may_be_open_and_no_other(ledger: Ledger) -> None:
-    ledger.bare("web-1", 2222)
+    ledger.bare("web-1", 2222, time.monotonic())
     later = time.monotonic() + 1
     assert len(seen(ledger, sighting("web-1", 2222, DAVE, later), sighting("db-1", 2222, DAVE, later))) == 1
 
