@@ -22,6 +22,7 @@ from jitgate.connectors.aws.world import MARK, Group, Instance, Rule, World
 from jitgate.connectors.base import (
     Capabilities,
     Connection,
+    ConnectorError,
     Done,
     Memory,
     Outcome,
@@ -92,6 +93,9 @@ class AwsConnector:
             else others.alteration(seen, ec2.place, rule, port, await self._concerns(ec2, seen, group))
             for group, rule, port in found.values()
         ]
+        alterations += others.to_take_off(
+            seen, ec2.place, instance, desired.protected, desired.altered, self._id(instance)
+        )
         return Plan(desired, (*_own_steps(seen, instance), *steps(desired)), alterations, memory=memory)
 
     async def apply(self, plan: Plan) -> Outcome:
@@ -145,6 +149,7 @@ class AwsConnector:
             access = {key: end for key, end in access.items() if key not in refused}
         seen.rules[group.id] = list(rules)
         problems = await self._alter(ec2, seen, plan) if desired.complete else {}
+        instance = seen.instances[instance.id]
         report = self._report(seen, instance, plan, access, refused, _repaired(gone, desired), problems)
         return Done(report, {"ports": own.ports_of(desired)} if desired.complete else plan.memory)
 
@@ -164,13 +169,36 @@ class AwsConnector:
         problems: dict[str, str] = {}
         by_rule: dict[str, list[Alteration]] = {}
         for each in (*plan.alterations, *plan.restorations):
-            by_rule.setdefault(others.identity(each), []).append(each)
+            if not others.is_taking_off(each):
+                by_rule.setdefault(others.identity(each), []).append(each)
+            elif problem := await self._regroup(ec2, seen, each, is_off=each.key not in back):
+                problems[each.key] = problem
         for identity, found in by_rule.items():
             holes = {others.port_of(a.ports[0]) for a in standing.values() if others.identity(a) == identity}
             opened = {others.port_of(a.ports[0]) for a in found if a.key in back} - holes
             problem = await self._carve(ec2, seen, found[0], identity, holes, opened)
             problems |= {each.key: problem for each in found if problem}
         return problems
+
+    async def _regroup(self, ec2: Ec2, seen: World, one: Alteration, *, is_off: bool) -> str:
+        """Take another instance's group off an interface, or put it back; returns why that failed."""
+        group, at = one.original["group"], one.original["interface"]
+        instance = seen.instances.get(one.original["instance"])
+        interface = next((each for each in instance.interfaces if each.id == at), None) if instance else None
+        if instance is None or interface is None or (is_off and group not in interface.groups):
+            return ""
+        try:
+            if is_off:
+                await editing.take_off(ec2, at, group)
+                left = tuple(each for each in interface.groups if each != group)
+                now = (replace(each, groups=left) if each.id == at else each for each in instance.interfaces)
+                seen.instances[instance.id] = replace(instance, interfaces=tuple(now))
+            elif await editing.is_there(ec2, group):
+                await editing.attach(ec2, at, group, self._settings.group_slots)
+                self._read.pop(ec2.place, None)
+        except ConnectorError as error:
+            return error.message
+        return ""
 
     async def _carve(
         self,
@@ -244,19 +272,23 @@ class AwsConnector:
         desired = plan.desired
         asked = access if desired.complete else {key: access[key] for key in desired.access if key in access}
         letting_in = {port: others.letting_in(seen, instance, port) for port in desired.protected}
+        borrowed = [group.describe() for group in others.borrowed(seen, instance)]
         address = _address(instance)
         return Report(
             scope=desired.scope,
             generation=desired.generation,
             standing=dict(asked),
             shut=frozenset(key for key in desired.access if key not in access),
-            protected={port: _problem(seen, rules, plan, problems) for port, rules in letting_in.items()},
+            protected={port: _problem(seen, rules, borrowed, plan, problems) for port, rules in letting_in.items()},
             capabilities=_capabilities(),
             refused=refused,
             is_full=bool(refused),
             repaired=repaired,
             outranked=sorted(
-                {f"{one.id} in {exposures.describe(seen, [one])}" for r in letting_in.values() for one in r}
+                {
+                    *(f"{one.id} in {exposures.describe(seen, [one])}" for r in letting_in.values() for one in r),
+                    *borrowed,
+                }
             ),
             connections={key.machine: Connection(address) for key in desired.protected} if address else {},
             altered=frozenset(each.key for each in plan.alterations if each.key not in problems),
@@ -361,10 +393,15 @@ def _stands(seen: World, rule: Rule, identity: str, holes: set[tuple[str, int]],
     return whole is None and {piece.part for piece in pieces} == set(others.target(rule, holes)) and bool(holes)
 
 
-def _problem(seen: World, rules: Sequence[Rule], plan: Plan, problems: Mapping[str, str]) -> str:
-    if not rules:
+def _problem(
+    seen: World, rules: Sequence[Rule], borrowed: Sequence[str], plan: Plan, problems: Mapping[str, str]
+) -> str:
+    """Why a port is not shut. `borrowed`: groups of other instances, which may let somebody in at any time."""
+    told = [f"whatever another instance's group opens is open here: {', '.join(borrowed)}"] if borrowed else []
+    told += [f"rules of others let it be reached: {exposures.describe(seen, rules)}"] if rules else []
+    if not told:
         return ""
-    says = f"rules of others let it be reached: {exposures.describe(seen, rules)}"
+    says = "; ".join(told)
     failed = "; ".join(sorted(set(problems.values())))
     if failed:
         return f"{says}. They could not be altered: {failed}"

@@ -12,7 +12,7 @@ from typing import Any
 from jitgate.connectors.aws import others, own, ranges, world
 from jitgate.connectors.aws.calls import Ec2, Refused
 from jitgate.connectors.aws.own import Changes, Hole
-from jitgate.connectors.aws.world import MARK, OF, Group, Instance, Interface, Rule
+from jitgate.connectors.aws.world import MARK, OF, Group, Instance, Rule
 from jitgate.connectors.base import ConnectorError
 from jitgate.core.desired import Desired
 
@@ -45,13 +45,23 @@ async def ensure_attached(ec2: Ec2, instance: Instance, group: str, slots: int) 
     """Have a group on every interface of an instance, beside what others have put there. Raises ConnectorError."""
     for interface in instance.interfaces:
         if group not in interface.groups:
-            await _set_groups(ec2, interface, lambda held: held if group in held else [*held, group], slots)
+            await attach(ec2, interface.id, group, slots)
 
 
 async def detach(ec2: Ec2, instance: Instance, group: str) -> None:
     """Take a group off every interface of an instance, also where it was put since that was seen."""
     for interface in instance.interfaces:
-        await _set_groups(ec2, interface, lambda held: [one for one in held if one != group], None)
+        await take_off(ec2, interface.id, group)
+
+
+async def attach(ec2: Ec2, interface: str, group: str, slots: int) -> None:
+    """Have a group on an interface, beside those that it has. Raises ConnectorError."""
+    await _set_groups(ec2, interface, lambda held: held if group in held else [*held, group], slots)
+
+
+async def take_off(ec2: Ec2, interface: str, group: str) -> None:
+    """Have an interface without a group. Raises ConnectorError."""
+    await _set_groups(ec2, interface, lambda held: [one for one in held if one != group], None)
 
 
 async def remove_group(ec2: Ec2, group: str) -> bool:
@@ -197,11 +207,11 @@ async def _own_group(ec2: Ec2, instance: Instance) -> Group | None:
     found = await ec2.pages(
         "describe_security_groups", "SecurityGroups", Filters=[{"Name": f"tag:{MARK}", "Values": [instance.id]}]
     )
-    return world.group(found[0]) if found else None
+    return next((group for group in map(world.group, found) if group.owner == instance.id), None)
 
 
 async def _make_group(ec2: Ec2, instance: Instance) -> Group:
-    name = f"{MARK}-{instance.id}"
+    name = world.own_name(instance.id)
     marked = [{"Key": MARK, "Value": instance.id}, {"Key": "Name", "Value": name}]
     try:
         made = await ec2.ask(
@@ -220,31 +230,29 @@ async def _make_group(ec2: Ec2, instance: Instance) -> Group:
     return Group(made["GroupId"], name, instance.vpc, {MARK: instance.id})
 
 
-async def _set_groups(
-    ec2: Ec2, interface: Interface, change: Callable[[list[str]], list[str]], slots: int | None
-) -> None:
+async def _set_groups(ec2: Ec2, interface: str, change: Callable[[list[str]], list[str]], slots: int | None) -> None:
     """Change the groups of an interface. The call replaces all of them, so they are read just before, and after."""
     for pause in _PAUSES:
         await asyncio.sleep(pause)
-        held = await _groups(ec2, interface.id)
+        held = await _groups(ec2, interface)
         wanted = change(held)
         if set(wanted) == set(held) or not wanted:
             return
         if slots is not None and len(wanted) > slots:
             raise ConnectorError(
-                f"{interface.id} has all its {slots} groups; take one off, or raise the quota and group_slots",
+                f"{interface} has all its {slots} groups; take one off, or raise the quota and group_slots",
                 retry=False,
             )
         try:
-            await ec2.ask("modify_network_interface_attribute", NetworkInterfaceId=interface.id, Groups=wanted)
+            await ec2.ask("modify_network_interface_attribute", NetworkInterfaceId=interface, Groups=wanted)
         except Refused as error:
             if error.code not in _NO_GROUP:  # Just made, and not known everywhere yet.
                 raise
             continue
-        after = await _groups(ec2, interface.id)
+        after = await _groups(ec2, interface)
         if change(after) == after:
             return
-    raise ConnectorError(f"the groups of {interface.id} do not change; it is tried again")
+    raise ConnectorError(f"the groups of {interface} do not change; it is tried again")
 
 
 async def _groups(ec2: Ec2, interface: str) -> list[str]:

@@ -6,14 +6,20 @@ from typing import Any
 
 from jitgate.connectors.aws import ranges
 from jitgate.connectors.aws.ranges import Part
-from jitgate.connectors.aws.world import MARK, OF, Instance, Rule, World
+from jitgate.connectors.aws.world import OF, Group, Instance, Rule, World
 from jitgate.core.alteration import Alteration
 from jitgate.core.desired import PortKey, Protocol
 
 
 def foreign_groups(world: World, instance: Instance) -> list[str]:
-    """The groups of an instance that others made."""
-    return [group for group in instance.groups if group in world.groups and MARK not in world.groups[group].tags]
+    """The groups of an instance that were not made for it: by others, or for another instance."""
+    return [group for group in instance.groups if group in world.groups and world.groups[group].owner != instance.id]
+
+
+def borrowed(world: World, instance: Instance) -> list[Group]:
+    """The groups of an instance that were made for another one, as a launch like that one copies them. Whatever opens
+    there opens here."""
+    return [group for each in foreign_groups(world, instance) if (group := world.groups[each]).owner]
 
 
 def letting_in(world: World, instance: Instance, port: PortKey) -> list[Rule]:
@@ -29,11 +35,15 @@ def letting_in(world: World, instance: Instance, port: PortKey) -> list[Rule]:
 def in_the_way(
     world: World, place: str, instance: Instance, ports: Iterable[PortKey], altered: Iterable[Alteration]
 ) -> dict[str, tuple[str, Rule | Alteration, PortKey]]:
-    """What has to be altered for an instance, by key: in which group, and the rule; or how it was altered already."""
+    """What rules have to be altered for an instance, by key: in which group, and the rule; or how it was altered.
+
+    Not those of other instances' own groups: what opens there is their matter.
+    """
     found: dict[str, tuple[str, Rule | Alteration, PortKey]] = {}
     wanted = {(instance.id, str(port)): port for port in ports}
     own = foreign_groups(world, instance)
-    altered = list(altered)
+    theirs = {group.id for group in borrowed(world, instance)}
+    altered = [each for each in altered if not is_taking_off(each)]
     split = {mark_of(identity(each)): each for each in altered}
     for each in altered:
         group = each.original["group"]
@@ -41,11 +51,55 @@ def in_the_way(
         if port is not None and group in own and each.original["place"] == place:
             found[each.key] = (group, each, port)
     for port in wanted.values():
-        for rule in letting_in(world, instance, port):
+        for rule in (each for each in letting_in(world, instance, port) if each.group not in theirs):
             # What is left of a rule that was split stands for the rule itself.
             whole = original(split[rule.tags[OF]]) if rule.tags.get(OF) in split else rule
             found.setdefault(key(place, whole, port), (rule.group, whole, port))
     return found
+
+
+def to_take_off(
+    world: World, place: str, instance: Instance, ports: Iterable[PortKey], altered: Iterable[Alteration], concern: str
+) -> list[Alteration]:
+    """The groups of other instances that an instance must not have, by interface; those that are off already, too.
+
+    `concern`: the instance's machine, which is all that it counts for.
+    """
+    attached = {one.id: one for one in instance.interfaces}
+    found = {
+        each.key: each
+        for each in altered
+        if is_taking_off(each) and each.original["place"] == place and each.original["interface"] in attached
+    }
+    shown = tuple(sorted(map(str, ports)))
+    for group in borrowed(world, instance):
+        for interface in attached.values():
+            if group.id in interface.groups:
+                one = _taking_off(place, group, interface.id, instance.id, shown, concern)
+                found.setdefault(one.key, one)
+    return list(found.values())
+
+
+def is_taking_off(of: Alteration) -> bool:
+    """Whether an alteration is about a group of an interface, not about a rule of a group."""
+    return "interface" in of.original
+
+
+def _taking_off(
+    place: str, group: Group, interface: str, instance: str, ports: Sequence[str], concern: str
+) -> Alteration:
+    what = (
+        f"group {group.describe()}, which was made for {group.owner}, is taken off {interface} of {instance}: "
+        "whatever opens there would open here as well"
+    )
+    original = {
+        "place": place,
+        "group": group.id,
+        "groupName": group.name,
+        "instance": instance,
+        "interface": interface,
+    }
+    return Alteration(f"{place}/{group.id}/off/{interface}", what, original, ports, (concern,))
 
 
 def key(place: str, rule: Rule, port: PortKey) -> str:

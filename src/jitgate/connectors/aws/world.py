@@ -43,6 +43,11 @@ class Rule:
         return f"{describe(self.part)} from {self.source_text}"
 
 
+def own_name(instance: str) -> str:
+    """The name of the group that is made for an instance."""
+    return f"{MARK}-{instance}"
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """A security group."""
@@ -51,6 +56,13 @@ class Group:
     name: str
     vpc: str
     tags: Mapping[str, str]
+
+    @property
+    def owner(self) -> str:
+        """The instance that a group of ours was made for; "": it is none of ours. Its name says so too, which nobody
+        can change: a tag that somebody sets, or copies, makes no group ours."""
+        instance = self.tags.get(MARK, "")
+        return instance if self.name == own_name(instance) else ""
 
     def describe(self) -> str:
         return f"{self.name} ({self.id})"
@@ -106,8 +118,8 @@ class World:
     users: dict[str, Sequence[str]] = field(default_factory=dict)
 
     def own_group(self, instance: str) -> Group | None:
-        """The group that was made for an instance, by its tag."""
-        return next((group for group in self.groups.values() if group.tags.get(MARK) == instance), None)
+        """The group that was made for an instance."""
+        return next((group for group in self.groups.values() if group.owner == instance), None)
 
     def ingress(self, group: str) -> list[Rule]:
         return [rule for rule in self.rules.get(group, ()) if not rule.is_egress]
