@@ -158,6 +158,21 @@ async def test_the_name_of_another_connectors_machine_is_not_to_be_had(house: Ho
     assert await house.count("host") == 0
 
 
+async def test_a_host_joins_the_group_of_its_token_which_only_who_may_there_can_make(house: House) -> None:
+    subscription = house.machine("web-1").id.split("/")[2]
+    edge = f"/subscriptions/{subscription}/resourceGroups/edge"
+    local = await house.add_asker("lena", "Owner", edge)
+    with pytest.raises(Forbidden):
+        await hosts.make_join_token(house.service, local, lifetime=HOUR)
+    made = await hosts.make_join_token(house.service, local, lifetime=HOUR, resource_group="edge")
+    house.connectors["fleet"] = MemoryConnector(house.clock, name="fleet")
+    member = await hosts.join(house.service, made.token.text, claim())
+    assert member.resource_group == "edge"
+    found = await machines.get_machine(house.service, house.alice, "mail-1")
+    assert found.machine.id.lower().startswith(edge.lower() + "/")
+    assert (await machines.get_machine(house.service, local, "mail-1")).machine.uuid == member.uuid
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 261, "a\u202eb"])
 async def test_what_is_no_name_is_refused(house: House, name: str) -> None:
     with pytest.raises(Invalid):
