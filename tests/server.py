@@ -91,6 +91,7 @@ class Server:
     `connectors`  what its reconciler works with; one can be put in
     `patience`    seconds that starting, ending and a call may take
     `watched`     what its metrics tell, and to whom
+    `url`         of a database that was brought up to date; else an SQLite file of its own
     """
 
     def __init__(
@@ -106,8 +107,10 @@ class Server:
         machines: Callable[[str], Sequence[Machine]] | None = None,
         patience: float = 60.0,
         watched: Watched | None = None,
+        url: str | None = None,
     ) -> None:
         self.directory = directory
+        self._url = url
         self._machines = machines or self._three
         self._patience = patience
         self.clock = clock or SystemClock()
@@ -216,8 +219,9 @@ class Server:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        put_empty(self.directory / "jitgate.db")
-        store = Store.open(f"sqlite:///{self.directory / 'jitgate.db'}", self.clock)
+        if self._url is None:
+            put_empty(self.directory / "jitgate.db")
+        store = Store.open(self._url or f"sqlite:///{self.directory / 'jitgate.db'}", self.clock)
         try:
             await self._set_up(store)
             await self._listen(store)

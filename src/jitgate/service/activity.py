@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jitgate import audit
 from jitgate.audit import Operation, Outcome
@@ -42,6 +42,14 @@ class Selection:
 
 
 EVERYTHING = Selection()
+
+
+def later(moment: datetime, by: timedelta) -> datetime | None:
+    """Some time after a moment, as the end of a selection; None, which is no end, where there is no later one."""
+    try:
+        return moment + by
+    except OverflowError:
+        return None
 
 
 async def list_activity(

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 
 from jitgate.core.errors import Invalid
+from jitgate.web.nul import check
 
 MOST_FIELDS = 30
 LONGEST_FORM = 64 * 1024
@@ -23,6 +24,8 @@ async def read_form(request: Request, most: int = MOST_FIELDS) -> Mapping[str, s
         pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=most, errors="strict")
     except ValueError:
         raise Invalid("body", "this is not a form", allowed=f"UTF-8, at most {most} fields") from None
+    for name, value in pairs:
+        check("form", name + value)
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise Invalid("body", "a field stands twice", allowed="each field once")

@@ -21,6 +21,7 @@ from jitgate.web import metrics, portal
 from jitgate.web.authentication import identify_bearer
 from jitgate.web.caller import caller_address
 from jitgate.web.errors import error_response
+from jitgate.web.nul import check_address
 from jitgate.web.portal import assets
 from jitgate.web.portal.failures import nowhere
 from jitgate.web.portal.pages import refused
@@ -107,6 +108,7 @@ class Gate:
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             check_host(scope, self._hosts)
+            check_address(scope)
             check_site(scope, is_page=is_page(scope["path"]) or is_door(scope["path"]))
             state = scope["state"]
             state["address"] = caller_address(scope, self._trusted)

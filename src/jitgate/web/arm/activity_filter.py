@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from jitgate.audit import Outcome
 from jitgate.core.errors import Invalid
 from jitgate.core.resource_id import check_resource_group, covers
-from jitgate.service.activity import Selection
+from jitgate.service.activity import Selection, later
 
 NAME = "$filter"
 ALLOWED = (
@@ -45,7 +45,7 @@ def parse(text: str, subscription: str) -> Selection:
     return Selection(
         since=_time(since),
         # What is on record is exact to a microsecond, and the end belongs to what is asked for.
-        until=None if until is None else _time(until) + timedelta(microseconds=1),
+        until=None if until is None else later(_time(until), timedelta(microseconds=1)),
         resource=_resource(wanted, subscription),
         person=wanted.get("caller"),
         outcomes=_outcomes(wanted.get("status")),

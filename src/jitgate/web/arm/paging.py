@@ -8,6 +8,7 @@ from fastapi import Request
 
 from jitgate.core.errors import Invalid
 from jitgate.web.arm.routing import query
+from jitgate.web.nul import check
 from jitgate.web.sites import host_of
 
 _NAME = "$skiptoken"
@@ -35,8 +36,10 @@ def skip_token(request: Request) -> str | None:
     try:
         if len(token) > _LONGEST:
             raise ValueError
-        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
+        check(_NAME, text)
     except (ValueError, binascii.Error):
         raise Invalid(
             _NAME, "the token is not one of this server's", allowed="what nextLink holds, unchanged"
         ) from None
+    return text

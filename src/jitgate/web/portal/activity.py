@@ -12,7 +12,7 @@ from jitgate.audit import Operation, Outcome
 from jitgate.core.errors import Invalid, JitgateError
 from jitgate.core.roles import EXPORT_ACTIVITY, READ_ACTIVITY
 from jitgate.service import activity, machines, networks
-from jitgate.service.activity import Selection
+from jitgate.service.activity import Selection, later
 from jitgate.service.base import Asker, Service
 from jitgate.service.views import Page
 from jitgate.store.activity import Entry
@@ -92,7 +92,7 @@ async def _wanted(service: Service, asker: Asker, fields: Mapping[str, str]) -> 
     until = _day(fields["until"], "until")
     selection = Selection(
         since=_day(fields["since"], "since"),
-        until=until + _DAY if until else None,
+        until=later(until, _DAY) if until else None,
         resource=await _resource(service, asker, fields["machine"]),
         operation=str(_one_of(Operation, operation, "operation")) if operation else None,
         person=fields["person"] or None,

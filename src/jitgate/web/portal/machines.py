@@ -113,8 +113,6 @@ def read_view(query: QueryParams) -> View:
 
 
 def _sought(service: Service, view: View) -> Sought:
-    if any("\x00" in text for text in (view.text, view.connector, view.group, view.tag)):
-        raise Invalid("search", "a character stands in it that no machine has", allowed="letters, digits and signs")
     scope = read_scope(service, view.group, "group") if view.group else "/"
     tags = (view.tag,) if view.tag else ()
     return Sought(view.tab, scope, view.connector, view.os, tags, view.text)
