@@ -298,6 +298,26 @@ async def test_a_step_that_is_escalated_is_told_once_to_those_who_may_decide_now
     assert told_now.correlation == asked.uid
 
 
+async def test_however_many_wait_for_longer_does_not_hide_who_is_escalated(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reminders, "_MOST_WAITING", 2)
+    await house.add_approvers()
+    step = Step(1, (parse_approver("user:dora", "a"),), escalate_after=HOUR)
+    await guardrails.put_guardrail(house.service, house.alice, Guardrail("rail", Selector(), Limits(steps=(step,))))
+    await reminders.remind(house.service)
+    for number in range(3):
+        await house.ask("web-1", sources=[f"192.0.2.{number}"])
+        house.clock.advance(MINUTE)
+    asked = await house.ask("web-1")
+    house.clock.advance(HOUR - MINUTE)
+    await reminders.remind(house.service)
+    house.clock.advance(MINUTE)
+    assert await reminders.remind(house.service) == 1
+    newest = (await house.events(Operation.APPROVAL_ESCALATED))[-1]
+    assert newest.correlation == asked.uid
+
+
 async def test_people_get_a_text_in_which_what_others_wrote_makes_no_lines(house: House) -> None:
     said: list[tuple[str, str]] = []
 

@@ -1,8 +1,10 @@
 """Approvals: what matters on one page, and never a button that lies."""
 
+import pytest
 from playwright.sync_api import expect
 from tests.portal.browser import Stage
 
+from jitgate.service import approvals
 from jitgate.trust import links
 
 
@@ -36,6 +38,25 @@ def test_ports_with_sources_and_times_of_their_own_are_all_told_to_who_decides(s
     look = stage.context("approver").request
     assert "For 15 minutes to 1 hour from 198.51.100.0/24, 203.0.113.7 (office)" in look.get("/approvals").text()
     assert "from 198.51.100.0/24, 203.0.113.7" in look.get("/").text()
+
+
+def test_a_page_without_any_for_the_reader_leads_on_to_later_ones(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approvals, "MOST_LOOKED_AT", 1)
+    port = {"number": 22, "sources": ["198.51.100.9"], "duration": "PT15M"}
+    wanted = {"machines": [{"id": "web-2", "ports": [port]}], "justification": "INC-8"}
+    stage.server.token_of("second", "JIT Approver")
+    for token in (stage.server.token, stage.scenery.requester):
+        with stage.server.client(token) as asks:
+            assert asks.post("/api/v1/requests", json=wanted).is_success
+    page = stage.open("/approvals")
+    expect(page.get_by_role("link", name="web-2")).to_have_count(1)
+    page.get_by_role("link", name="Later ones").click()
+    page.get_by_text("None of those that have waited for longest").wait_for()
+    page.get_by_role("link", name="Later ones").click()
+    expect(page.get_by_role("link", name="web-2")).to_have_count(1)
+    expect(page.get_by_role("link", name="Later ones")).to_have_count(0)
 
 
 def test_who_is_slower_sees_the_others_result_and_no_button_that_lies(stage: Stage) -> None:

@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.house import HOUR, MINUTE, START, House, lasting, limited, part, policy_id, until
+from tests.house import HOUR, MINUTE, START, House, ask, lasting, limited, part, policy_id, until
 
 from jitgate.audit import Operation
+from jitgate.core import decide
 from jitgate.core.access import CloseReason, State
 from jitgate.core.approval import Step, parse_approver
 from jitgate.core.errors import Conflict, Forbidden, Invalid, JitgateError, NotFound, Refused
@@ -335,6 +336,47 @@ async def test_a_long_inbox_comes_page_by_page(house: House) -> None:
     assert len(seen) == len(set(seen)) == 5
     with pytest.raises(Invalid):
         await approvals.list_waiting(house.service, dora, after="nonsense")
+
+
+async def test_so_many_requests_of_one_person_wait_and_no_more(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert decide.MOST_WAITING == 100
+    monkeypatch.setattr(decide, "MOST_WAITING", 3)
+    first, dora, _ = await waiting(house)
+    second, _ = [await house.ask("web-1", sources=[f"192.0.2.{number}"]) for number in range(2)]
+    with pytest.raises(Refused, match="3 of your requests wait for that already") as refused:
+        await house.ask("web-1", sources=["192.0.2.9"])
+    assert [reason.code for reason in refused.value.reasons] == ["TooManyWaiting"]
+    would_be = ask("web-1", sources=["192.0.2.9"], caller=house.alice.address)
+    assert isinstance(await requests.explain(house.service, house.alice, would_be), decide.Denied)
+    await house.ask("web-1", by=await house.add_asker("bob", "JIT Requester"))
+    await approvals.withdraw(house.service, house.alice, first.uid)
+    await house.ask("web-1", sources=["192.0.2.9"])
+    with pytest.raises(Refused):
+        await house.ask("web-1", sources=["192.0.2.10"])
+    await approvals.approve(house.service, dora, second.uid)
+    await house.ask("web-1", sources=["192.0.2.10"])
+
+
+async def test_a_page_of_the_inbox_looks_at_so_many_requests_and_goes_on_from_there(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approvals, "MOST_LOOKED_AT", 2)
+    await waiting(house)
+    for number in range(4):
+        house.clock.advance(MINUTE)
+        await house.ask("web-1", sources=[f"192.0.2.{number}"])
+    await house.enable("web-2")
+    house.clock.advance(MINUTE)
+    last = await house.ask("web-2")
+    only_web_2 = await house.add_asker("fred", "JIT Approver", scope=house.machine("web-2").id)
+    pages, after = [], None
+    while True:
+        page = await approvals.list_waiting(house.service, only_web_2, after=after)
+        pages.append([view.request.uid for view in page.items])
+        after = page.after
+        if after is None:
+            break
+    assert pages == [[], [], [last.uid]]
 
 
 async def test_an_extension_that_needs_approval_leaves_what_stands_until_it_has_it(house: House) -> None:

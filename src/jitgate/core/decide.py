@@ -54,6 +54,9 @@ class Denied:
 
 Decision = Allowed | NeedsApproval | Denied
 
+MOST_WAITING = 100
+"""So many requests of one person, or program, wait for approval at once: each takes a decision of whoever looks."""
+
 
 def decide(
     ask: Ask,
@@ -108,6 +111,22 @@ def unless_nobody_can_agree(decision: Decision, others: Sequence[Principal]) -> 
                 f"guardrail {lacking.need.guardrail} asks for approval of {lacking.need.machine.name}, and nobody can "
                 f"give it: step {lacking.number} takes {lacking.approvals} more than there are",
                 "approvers who hold the right to approve, and are not you",
+            ),
+        )
+    )
+
+
+def unless_too_many_wait(decision: Decision, waiting: int) -> Decision:
+    """The same, or a refusal of what would wait for approval where so many requests of the same person do already."""
+    if not isinstance(decision, NeedsApproval) or waiting < MOST_WAITING:
+        return decision
+    return Denied(
+        (
+            Reason(
+                "TooManyWaiting",
+                "virtualMachines",
+                f"this takes approval, and {waiting} of your requests wait for that already",
+                f"{MOST_WAITING} at most; withdraw some, or wait until they are decided",
             ),
         )
     )

@@ -28,7 +28,9 @@ from jitgate.trust import links
 
 LONGEST_NOTE = 1000
 _SHORTEST_PREFIX = 4
-_SCAN = 200
+MOST_LOOKED_AT = 300
+"""How many requests that wait one page of the inbox looks at."""
+
 _WAITING = (State.PENDING, State.SCHEDULED)
 
 
@@ -37,25 +39,22 @@ async def list_waiting(
 ) -> Page[WaitingView]:
     """The requests that wait for approval and that the asker may decide, now or at a later step, the oldest first.
 
-    Raises Invalid for a page that was never given out.
+    Each that waits takes a decision to look at, so a page ends after so many, with what is found until then; there is
+    more as long as it says where. Raises Invalid for a page that was never given out.
     """
 
     def work(tx: Tx) -> Page[WaitingView]:
         if not asker.principal.scopes(roles.APPROVE):
             return Page(())
         found: list[WaitingView] = []
-        last = pages.read_token(after)
-        while len(found) <= limit and (batch := approvals.waiting(tx, _SCAN, last)):
-            for last in batch:
-                view = waiting_view(tx, asker, requests.get(tx, last[1]))
-                found += [view] if view is not None else []
-                if len(found) > limit:
-                    break
-        shown = found[:limit]
-        return Page(
-            tuple(shown),
-            pages.write_token(shown[-1].request.asked_at, shown[-1].request.uid) if len(found) > limit else None,
-        )
+        waiting = approvals.waiting(tx, MOST_LOOKED_AT + 1, pages.read_token(after))
+        for _, uid in waiting[:MOST_LOOKED_AT]:
+            view = waiting_view(tx, asker, requests.get(tx, uid))
+            if view is not None and len(found) == limit:
+                return Page(tuple(found), pages.write_token(found[-1].request.asked_at, found[-1].request.uid))
+            found += [view] if view is not None else []
+        is_all = len(waiting) <= MOST_LOOKED_AT
+        return Page(tuple(found), None if is_all else pages.write_token(*waiting[MOST_LOOKED_AT - 1]))
 
     return await service.store.read(work)
 

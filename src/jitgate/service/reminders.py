@@ -18,6 +18,7 @@ from jitgate.store.requests import Granted
 LOOK_EVERY_SECONDS = 5.0
 _WATERMARK = "reminded"
 _MOST_WAITING = 1000
+"""So many requests at most that were made within the same few seconds."""
 _AT_LEAST_EVERY = timedelta(minutes=1)
 
 _log = structlog.get_logger(__name__)
@@ -80,11 +81,11 @@ def _ends_soon(given: Granted) -> Event:
 
 
 def _escalated(tx: Tx, since: datetime) -> list[Event]:
-    """The requests of which others may decide a step since the last look."""
-    steps = (step for rail in guardrails.list_all(tx) for step in rail.limits.asked_steps)
-    if all(step.escalate_after is None for step in steps):
-        return []
-    return [event for _, uid in approvals.waiting(tx, _MOST_WAITING) for event in _escalation(tx, uid, since)]
+    """The requests of which others may decide a step since the last look: those that were made that long before."""
+    steps = [step for rail in guardrails.list_all(tx) for step in rail.limits.asked_steps]
+    waits = {step.escalate_after for step in steps if step.escalate_after is not None}
+    found = [uid for wait in waits for uid in approvals.waiting_since(tx, since - wait, tx.now - wait, _MOST_WAITING)]
+    return [event for uid in dict.fromkeys(found) for event in _escalation(tx, uid, since)]
 
 
 def _escalation(tx: Tx, uid: str, since: datetime) -> list[Event]:

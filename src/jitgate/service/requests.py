@@ -9,7 +9,15 @@ from jitgate import audit, reconsideration
 from jitgate.audit import Event, Operation, Outcome
 from jitgate.core import roles
 from jitgate.core.access import Ask, Grant, State, Terms, check_ask
-from jitgate.core.decide import Allowed, Decision, Denied, NeedsApproval, decide, unless_nobody_can_agree
+from jitgate.core.decide import (
+    Allowed,
+    Decision,
+    Denied,
+    NeedsApproval,
+    decide,
+    unless_nobody_can_agree,
+    unless_too_many_wait,
+)
 from jitgate.core.eligibility import may_initiate
 from jitgate.core.errors import Forbidden, NotFound, Reason, Refused
 from jitgate.core.machine import Machine
@@ -200,6 +208,7 @@ def _decide(
         own = reconsideration.behind(tx, asker.principal.uid, tx.now)
         others = [one for one in role_rows.people_who_may(tx, roles.APPROVE) if one.uid not in own]
         decision = unless_nobody_can_agree(decision, others)
+        decision = unless_too_many_wait(decision, approvals.count_of(tx, asker.principal.uid))
     return decision, known
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import bindparam, delete, func, insert, literal_column, select, text, update
 
 from jitgate.core.access import Grant, Span
 from jitgate.core.progress import due_at
@@ -54,6 +54,17 @@ def waiting(tx: Tx, most: int, after: tuple[datetime, str] | None = None) -> lis
     return [(row.at, row.request) for row in tx.execute(statement, values)]
 
 
+def waiting_since(tx: Tx, after: datetime, until: datetime, most: int) -> list[str]:
+    """The requests that wait for approval and were made after a moment, and not after another; the oldest first."""
+    values = {"after": after, "until": until, "most": most}
+    return [row.request for row in tx.execute(_waiting_since, values)]
+
+
+def count_of(tx: Tx, principal: str) -> int:
+    """How many requests of a principal wait for approval."""
+    return int(tx.execute(_count_of, {"principal": principal}).scalar_one())
+
+
 def shorten(tx: Tx, grant: Grant, span: Span, detail: str) -> Grant:
     """Let a grant that waits for approval last less; returns it as it is then. `detail`: what is said of it."""
     less = replace(grant, end=span.end, duration=span.duration)
@@ -92,6 +103,13 @@ _waiting = (
     .group_by(_request)
     .order_by(_asked, _request)
     .limit(bindparam("most"))
+)
+_waiting_since = _waiting.where(grants.c.asked_at > bindparam("after"), grants.c.asked_at <= bindparam("until"))
+# As the partial index of what is not over has it, so that it can be used.
+_count_of = select(func.count(grants.c.request.distinct())).where(
+    grants.c.principal == bindparam("principal"),
+    grants.c.state == literal_column("'pending'"),
+    text("grants.state NOT IN ('closing', 'closed')"),
 )
 _is_after = (_asked > bindparam("at", type_=grants.c.asked_at.type)) | (
     (_asked == bindparam("at", type_=grants.c.asked_at.type)) & (_request > bindparam("uid"))
