@@ -206,5 +206,22 @@ def test_a_host_tells_what_is_published_beside_another_firewall(published: Scene
     assert published.enforcer.facts().published == (f"tcp/{PUBLISHED} to {BOX4}:22",)
 
 
+def test_rules_of_iptables_legacy_are_not_read_and_that_is_told(idle: Scene) -> None:
+    """The kernel holds them apart from nf_tables. Another program's "nothing is in the way" would be worth nothing."""
+    host = idle.network.host
+    idle.start()
+    assert idle.ask(complete=True).outranked == ()
+    assert idle.enforcer.facts().published == ()
+    try:
+        host.run("iptables-legacy", "-A", "INPUT", "-p", "tcp", "--dport", str(PORT), "-j", "DROP")
+        host.run("ip6tables-legacy", "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "8022", "-j", "ACCEPT")
+    except AssertionError as error:
+        pytest.skip(f"this kernel has no iptables-legacy: {error}")
+    [denied] = idle.ask(complete=True).outranked
+    assert "a filter table here, whose rules are not read" in denied
+    [published] = idle.enforcer.facts().published
+    assert "a nat table here, whose rules are not read" in published
+
+
 def in_five_minutes(scene: Scene) -> datetime:
     return scene.clock.wall() + timedelta(minutes=5)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jitgate.clock import Clock
 from jitgate.connectors.base import Capabilities, ConnectorError, GenerationBehind, Plan, Report
-from jitgate.connectors.hosts import boot, changes, facts, nf_tables, outranked, releases
+from jitgate.connectors.hosts import boot, changes, facts, legacy, nf_tables, outranked, releases
 from jitgate.connectors.hosts.changes import Difference, Now
 from jitgate.connectors.hosts.facts import HostFacts
 from jitgate.connectors.hosts.kernel import KernelTable
@@ -289,13 +289,13 @@ class Enforcer:
             elsewhere = self._lookout.now()
             local = [port for port in self._ports if not any(each.covers(*port) for each in elsewhere)]
             with closing(Nft(self.namespace)) as asking:
-                return outranked.blocked(asking, self._kernel.reader, local)
+                return outranked.blocked(asking, self._kernel.reader, local) + legacy.unread(self.namespace, "filter")
         except ConnectorError as error:
             return [f"the host's own firewall could not be read, so it is not known what it denies: {error.message}"]
 
     def _published(self) -> tuple[str, ...]:
         try:
-            return tuple(map(str, self._lookout.now()))
+            return (*map(str, self._lookout.now()), *legacy.unread(self.namespace, "nat"))
         except ConnectorError as error:
             return (f"not known, as the host's own firewall could not be read: {error.message}",)
 
