@@ -119,7 +119,10 @@ class Bench:
         )
         self._part("azure", azure_calls.measure)
         self._part("aws", aws_calls.measure)
-        self._part("gateway", lambda: gateway.measure(self.size.seconds / 2, self.size.load_rounds))
+        self._part(
+            "gateway",
+            lambda: gateway.measure(self._scratch, self.size.remote, self.size.seconds / 2, self.size.load_rounds),
+        )
         self._part("pages", lambda: pages.measure(self._scratch, self.size.machines, self.size.views))
         self._part("fleet", lambda: fleet.measure(self._scratch, self.size.remote, self.size.agents, self.size.idle))
         self._part("exposure", lambda: exposure.measure(self.size.exposed))

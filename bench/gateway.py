@@ -1,4 +1,5 @@
-"""What the gateway costs: bulk throughput beside another relay in the same run, and memory of idle connections.
+"""What the gateway costs: how soon it opens, bulk throughput beside another relay in the same run, and memory of idle
+connections.
 
 The other relay is HAProxy or socat where one is installed; else `bench.splice`, the least that a relay can be.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from bench import mapped
 from bench.figures import Aim, Row, median, number
 from bench.processes import resident
 
@@ -55,8 +57,9 @@ class Sink:
         self._heard.release()
 
 
-def measure(seconds: float, rounds: int) -> Iterator[Row]:
-    """Throughput in turns, then memory."""
+def measure(scratch: Path, times: int, seconds: float, rounds: int) -> Iterator[Row]:
+    """So many requests; then throughput in turns, and memory."""
+    yield from mapped.measure(scratch, times)
     with tempfile.TemporaryDirectory(prefix="jitgate-bench-gateway-") as directory, ExitStack() as opened:
         sink = Sink()
         opened.callback(sink.close)
