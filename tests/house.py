@@ -373,12 +373,14 @@ def ask(
     start: datetime | None = None,
     why: str = "deploy",
 ) -> Ask:
-    """What somebody asks for: the same ports of each machine."""
+    """What somebody asks for: the same ports of each machine, by its name or its id."""
     wanted = prefixes.parse_all(sources, "sources")
     return Ask(
         tuple(
             MachineAsk(
-                parse_machine_id(machine_id(SUBSCRIPTION, "jitgate", name), "machine"),
+                parse_machine_id(
+                    name if name.startswith("/") else machine_id(SUBSCRIPTION, "jitgate", name), "machine"
+                ),
                 tuple(
                     PortAsk(number, wanted, span, field=f"virtualMachines[{at}].ports[{position}]")
                     for position, number in enumerate(ports)

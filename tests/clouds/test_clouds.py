@@ -13,8 +13,11 @@ from jitgate.core.access import CloseReason, State
 from jitgate.core.catalogue import Sought
 from jitgate.core.desired import PortKey, Protocol
 from jitgate.core.errors import Conflict, Forbidden, Invalid, NotFound
-from jitgate.service import catalogue, connectors, machines
+from jitgate.service import catalogue, connectors, machines, policies
 from jitgate.service.connectors import Draft
+from jitgate.store import scopes
+
+OTHER = "22222222-2222-2222-2222-222222222222"
 
 
 async def test_a_connector_that_is_added_finds_its_machines_without_a_restart(sky: Sky) -> None:
@@ -87,7 +90,7 @@ async def test_a_removed_connector_stays_listed_while_a_port_of_it_is_not_proven
 async def test_machines_that_are_listed_while_a_connector_is_removed_do_not_come_back(sky: Sky) -> None:
     await connected(sky)
     await connectors.remove_connector(sky.house.service, sky.house.alice, "prod")
-    assert not await connectors.take_over(sky.house.service, "prod", "first", sky.machines)
+    assert not await connectors.take_over(sky.house.service, "prod", 1, "first", sky.machines)
     assert (await sky.view()).machines == 0
 
 
@@ -190,6 +193,32 @@ async def test_two_connectors_have_no_subscription_in_common(sky: Sky) -> None:
     with pytest.raises(Conflict, match=f"connector two looks after {other} already"):
         await sky.add("one", subscriptions=[other])
     await sky.add("one", colour="red")
+
+
+async def test_a_subscription_is_not_dropped_while_anything_is_held_there(sky: Sky) -> None:
+    await sky.add(subscriptions=[OTHER])
+    sky.machines[0] = replace(sky.machines[0], id=sky.machines[0].id.replace(SUBSCRIPTION, OTHER.upper()))
+    await sky.look()
+    await sky.look()
+    sky.house.machines += sky.machines
+    await sky.house.enable("vm-1", "vm-2")
+    with pytest.raises(Conflict, match=r"lead any more: vm-1\. Take these machines out of their policies"):
+        await sky.add(colour="blue")
+    grant = await sky.house.open(sky.machines[0].id)
+    with pytest.raises(Conflict):
+        await sky.add(colour="blue")
+    await policies.disable_machines(sky.house.service, sky.house.alice, ["vm-1"])
+    with pytest.raises(Conflict):
+        await sky.add(colour="blue")
+    await sky.house.settle()
+    assert (await sky.house.grant(grant.uid)).state is State.CLOSED
+    await sky.add(colour="blue")
+    assert (await sky.view()).machines == 1
+    del sky.machines[0]
+    await sky.look()
+    await sky.look()
+    assert await sky.house.store.read(lambda tx: scopes.get(tx, "prod/vm-1")) is None
+    assert await sky.house.store.read(lambda tx: scopes.get(tx, "prod/vm-2")) is not None
 
 
 async def test_two_connectors_of_aws_have_no_region_of_an_account_in_common(sky: Sky) -> None:

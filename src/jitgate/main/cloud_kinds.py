@@ -22,8 +22,8 @@ def kinds(clock: Clock) -> Mapping[str, Kind]:
     }
     return {
         **brought,
-        "aws": Kind(aws.check, lambda row: _aws(row, clock), aws.reach),
-        "azure": Kind(azure.check, lambda row: _azure(row, clock)),
+        "aws": Kind(aws.check, lambda row: _aws(row, clock), aws.reach, aws.places),
+        "azure": Kind(azure.check, lambda row: _azure(row, clock), places=azure.places),
     }
 
 

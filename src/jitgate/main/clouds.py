@@ -15,7 +15,7 @@ from jitgate.connectors.base import CloudConnector, Connector, ConnectorError
 from jitgate.core.errors import Unavailable
 from jitgate.core.machine import Machine
 from jitgate.service import connectors as cases
-from jitgate.service.base import CheckSettings, Reach, Service, reach_none
+from jitgate.service.base import CheckSettings, Places, Reach, Service, reach_none
 from jitgate.store import connectors, duty, scopes
 from jitgate.store.connectors import Connector as Row
 from jitgate.store.database import Tx
@@ -31,11 +31,13 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of cloud. `check`: its settings, or Invalid; `make`: a connector of a row, or ConnectorError; `reach`: the
-    accounts that its settings lead to, which one connector only looks after."""
+    accounts that its settings lead to, which one connector only looks after; `places`: in which of them, or in which
+    subscription, a firewall is, by its scope. None: where its machines are filed."""
 
     check: CheckSettings
     make: Callable[[Row], CloudConnector]
     reach: Reach = reach_none
+    places: Places | None = None
 
 
 @dataclass(slots=True)
@@ -161,7 +163,7 @@ class Clouds:
             await cases.note_failure(self._service, name, _said(error))
             return
         changed = None if found == begun.known else found
-        is_taken = await cases.take_over(self._service, name, self._owner, changed)
+        is_taken = await cases.take_over(self._service, name, begun.row.revision, self._owner, changed)
         begun.known = found if is_taken else None
 
     async def _test(self, begun: Begun) -> None:

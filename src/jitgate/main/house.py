@@ -115,8 +115,15 @@ class House:
         clouds_known = kinds(self._clock)
         checks = {name: kind.check for name, kind in clouds_known.items()}
         reach = {name: kind.reach for name, kind in clouds_known.items()}
+        places = {name: kind.places for name, kind in clouds_known.items() if kind.places is not None}
         service = Service(
-            self._store, self._clock, settings, bearers=bearers, connector_kinds=checks, connector_reach=reach
+            self._store,
+            self._clock,
+            settings,
+            bearers=bearers,
+            connector_kinds=checks,
+            connector_reach=reach,
+            connector_places=places,
         )
         await self._leave_link(service, is_new=begun.is_new)
         attendance = Attendance(self._store, self._replica, self._part)

@@ -57,6 +57,10 @@ def reach_none(_settings: Mapping[str, Any]) -> frozenset[str]:
     return frozenset()
 
 
+Places = Callable[[str], frozenset[str]]
+"""The accounts that a firewall may be in, by its scope, as a connector's reach names them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """The house: where things are kept, and by which clock.
@@ -65,6 +69,8 @@ class Service:
     `bearers`          whose tokens are believed
     `connector_kinds`  the clouds that can be connected here
     `connector_reach`  for kinds whose settings lead to accounts of their own: which those are, by the settings
+    `connector_places` for kinds that do not file all machines where they are: in which account or subscription a
+                       firewall of theirs is
     """
 
     store: Store
@@ -74,6 +80,7 @@ class Service:
     bearers: Bearers = field(default_factory=Bearers)
     connector_kinds: Mapping[str, CheckSettings] = field(default_factory=dict)
     connector_reach: Mapping[str, Reach] = field(default_factory=dict)
+    connector_places: Mapping[str, Places] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ it, and writes what it found into the row.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,15 @@ from jitgate.core.resource_id import subscription_scope
 from jitgate.service import machines as machine_cases
 from jitgate.service.attempt import attempt, event, require
 from jitgate.service.base import Asker, Service, reach_none
-from jitgate.store import alterations, connectors, duty, machines, scopes
+from jitgate.store import alterations, connectors, duty, grants, machines, policies, scopes
 from jitgate.store.connectors import Connector
 from jitgate.store.database import Tx
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _TAKEN = frozenset({"hosts", "gateway", FLEET, "memory"})
 """The names of what is there without being added."""
+_NAMED = 10
+"""So many machines are named at the most in a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,9 @@ async def put_connector(service: Service, asker: Asker, draft: Draft) -> Connect
     It acts with the server's own credentials, and its settings say to whom these are shown, and which of the server's
     files are read. So it takes the right to it everywhere, not only where its machines are filed.
 
-    Raises Forbidden, Invalid, Conflict for one of that name that is of another kind, or filed elsewhere, and where
-    another connector looks after a subscription of it, or an account.
+    Raises Forbidden, Invalid, Conflict for one of that name that is of another kind, or filed elsewhere, where another
+    connector looks after a subscription of it, or an account, and where a subscription, account or region is left out
+    in which something is held still.
     """
     where = _place(resource_id.check_subscription(draft.subscription, "subscription"))
     resource_id.check_resource_group(draft.resource_group, "resourceGroup")
@@ -87,7 +90,7 @@ async def put_connector(service: Service, asker: Asker, draft: Draft) -> Connect
         if known is None:
             _add(tx, wanted)
         else:
-            _change(tx, known, wanted)
+            _change(service, tx, known, wanted)
         facts = {"connector": wanted.name, "kind": wanted.kind, "settings": dict(wanted.settings)}
         audit.record(tx, [event(asker, Operation.CONNECTOR_WRITE, Outcome.SUCCEEDED, where, facts)])
         return _view(tx, wanted.name)
@@ -140,16 +143,18 @@ async def note_test(service: Service, name: str, missing: tuple[str, ...], error
     await service.store.write(lambda tx: connectors.record_test(tx, name, missing, error))
 
 
-async def take_over(service: Service, name: str, owner: str, found: Sequence[Machine] | None) -> bool:
+async def take_over(service: Service, name: str, revision: int, owner: str, found: Sequence[Machine] | None) -> bool:
     """Take over the machines that a connector has found; None: they are as they were.
 
-    False, and nothing is changed: it was removed meanwhile, or is another process's duty now. That they can be listed
-    again after failures is put on record.
+    False, and nothing is changed: it was removed meanwhile, has other settings than those that it looked by, or is
+    another process's duty now. That they can be listed again after failures is put on record.
     """
 
     def work(tx: Tx) -> bool:
         known = connectors.get(tx, name)
-        if known is None or known.removed_at is not None or not duty.has(tx, connectors.duty_of(name), owner):
+        if known is None or known.removed_at is not None or known.revision != revision:
+            return False
+        if not duty.has(tx, connectors.duty_of(name), owner):
             return False
         if found is not None:
             machine_cases.take_in(tx, found, name)
@@ -231,7 +236,7 @@ def _add(tx: Tx, wanted: Draft) -> None:
     connectors.add(tx, new)
 
 
-def _change(tx: Tx, known: Connector, wanted: Draft) -> None:
+def _change(service: Service, tx: Tx, known: Connector, wanted: Draft) -> None:
     if known.removed_at is not None:
         raise Conflict(f"{known.name} is being removed. Add it again when `jitgate connector ls` lists it no more.")
     was = known.kind, resource_id.key(known.subscription), resource_id.key(known.resource_group)
@@ -240,7 +245,58 @@ def _change(tx: Tx, known: Connector, wanted: Draft) -> None:
             f"{known.name} is of kind {known.kind} and filed under {known.subscription}/{known.resource_group}. "
             "Remove it first, or choose another name."
         )
+    _leave_what_is_dropped(service, tx, known, wanted)
     connectors.change(tx, known.name, wanted.settings)
+
+
+def _leave_what_is_dropped(service: Service, tx: Tx, known: Connector, wanted: Draft) -> None:
+    """Forget the machines and firewalls in what the settings name no more. Raises Conflict while anything is held
+    there: afterwards nobody would take it away."""
+    dropped = list(_dropped(service, tx, known, wanted))
+    if held := [scope for scope in dropped if _is_held(tx, scope)]:
+        named = [machine.name for scope in held for machine in machines.in_scope(tx, scope)] or held
+        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        raise Conflict(
+            f"{known.name} still holds firewalls where these settings do not lead any more: {', '.join(named[:_NAMED])}"
+            f"{more}. Take these machines out of their policies (`jitgate disable`), wait until their grants are "
+            "closed and `jitgate machine show` says that nothing is protected, then change the settings."
+        )
+    machine_cases.remove(tx, [machine for scope in dropped for machine in machines.in_scope(tx, scope)])
+    scopes.forget(tx, dropped)
+
+
+def _dropped(service: Service, tx: Tx, known: Connector, wanted: Draft) -> Iterator[str]:
+    """The scopes of a connector that other settings do not lead to."""
+    accounts = service.connector_reach.get(wanted.kind, reach_none)
+    after = _reach(wanted) | accounts(wanted.settings)
+    left = (_reach(known) | accounts(known.settings)) - after
+    for scope in scopes.of_connector(tx, known.name) if left else ():
+        places = _places(service, tx, known.kind, scope)
+        if places & left and not places & after:
+            yield scope
+
+
+def _places(service: Service, tx: Tx, kind: str, scope: str) -> frozenset[str]:
+    if (places := service.connector_places.get(kind)) is not None:
+        return places(scope)
+    ids = (resource_id.parse_machine_id(machine.id, "machine") for machine in machines.in_scope(tx, scope))
+    return frozenset(resource_id.key(each.subscription) for each in ids)
+
+
+def _is_held(tx: Tx, scope: str) -> bool:
+    """Whether anything of ours stands in a firewall, is to stand there, or is to be put back."""
+    present = machines.in_scope(tx, scope)
+    if policies.ids_covering(tx, [machine.key for machine in present]):
+        return True
+    if grants.changed(tx, scope, 1) or grants.next_due(tx, scope) is not None:
+        return True
+    if any(grants.live_on(tx, machine.uuid) for machine in present):
+        return True
+    if alterations.needed_by(tx, scope) or alterations.to_restore(tx, scope):
+        return True
+    state = scopes.get(tx, scope)
+    # A firewall that does not answer is not waited for: its ports are shut.
+    return state is not None and not state.error and bool(state.report.get("protected"))
 
 
 def _known(tx: Tx, asker: Asker, name: str, action: str) -> Connector:

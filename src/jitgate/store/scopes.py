@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared
@@ -172,9 +172,23 @@ _sweep_by = (
 )
 
 
+def of_connector(tx: Tx, connector: str) -> list[str]:
+    """The scopes behind one connector."""
+    return list(tx.execute(_of_connector, {"connector_name": connector}).scalars())
+
+
+def forget(tx: Tx, scopes: Iterable[str]) -> None:
+    """Look at these no more. Nothing of ours may be left there."""
+    for scope in scopes:
+        tx.execute(_forget, {"scope_name": scope})
+
+
+_forget = delete(scope_state).where(scope_state.c.scope == bindparam("scope_name"))
+
+
 def sweep_all_of(tx: Tx, connector: str) -> None:
     """Have everything behind one connector compared again now."""
-    sweep_soon(tx, tx.execute(_of_connector, {"connector_name": connector}).scalars())
+    sweep_soon(tx, of_connector(tx, connector))
 
 
 _of_connector = select(scope_state.c.scope).where(scope_state.c.connector == bindparam("connector_name"))

@@ -12,15 +12,17 @@ import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
 from tests.connectors.aws.scene import CREDENTIALS, LOADER
-from tests.house import SUBSCRIPTION, House
+from tests.house import HOUR, SUBSCRIPTION, House
 
+from jitgate.connectors.base import ConnectorError, Plan
 from jitgate.core.access import State
-from jitgate.core.errors import NotFound
+from jitgate.core.desired import Desired
+from jitgate.core.errors import Conflict, NotFound
 from jitgate.main.cloud_kinds import kinds
 from jitgate.main.clouds import Clouds
-from jitgate.service import connectors
+from jitgate.service import connectors, policies
 from jitgate.service.connectors import Draft
-from jitgate.store import machines
+from jitgate.store import machines, scopes
 
 ACCOUNTS = ("111111111111", "222222222222")
 REGIONS = ("eu-west-1", "us-east-1")
@@ -60,7 +62,12 @@ async def shop() -> AsyncIterator[Shop]:
                 run_instance(account, region)
         async with House(machines=()) as house:
             known = kinds(house.clock)
-            house.service = replace(house.service, connector_kinds={n: kind.check for n, kind in known.items()})
+            house.service = replace(
+                house.service,
+                connector_kinds={name: kind.check for name, kind in known.items()},
+                connector_reach={name: kind.reach for name, kind in known.items()},
+                connector_places={name: kind.places for name, kind in known.items() if kind.places is not None},
+            )
             made = Shop(house, Clouds(house.service, known, house.connectors, "first"))
             around.enter_context(overhearing(made.assumed))
             yield made
@@ -124,6 +131,39 @@ async def test_one_connector_works_in_each_region_of_each_account_by_a_role_and_
     assert (await shop.house.grant(grant.uid)).state is State.CLOSED
     with pytest.raises(NotFound):
         await connectors.get_connector(service, alice, "shop")
+
+
+async def test_a_region_is_not_dropped_while_anything_is_held_there_and_else_is_looked_at_no_more(shop: Shop) -> None:
+    service, alice, house = shop.house.service, shop.house.alice, shop.house
+    await connectors.put_connector(service, alice, Draft("shop", "aws", SUBSCRIPTION, "jitgate", SETTINGS))
+    await shop.look()
+    await shop.look()
+    name = "web-2-us-east-1"
+    await house.enable(name)
+    fewer = Draft("shop", "aws", SUBSCRIPTION, "jitgate", {**SETTINGS, "regions": REGIONS[0]})
+    with pytest.raises(Conflict, match=rf"lead any more: {name}\. Take these machines"):
+        await connectors.put_connector(service, alice, fewer)
+    await policies.disable_machines(service, alice, [name])
+    await house.settle()
+    await connectors.put_connector(service, alice, fewer)
+    for _ in range(2):
+        await shop.look()
+    await house.pass_time(HOUR)
+    assert (await connectors.get_connector(service, alice, "shop")).machines == 2
+    left = await house.store.read(lambda tx: scopes.of_connector(tx, "shop"))
+    assert {scope.split("/")[2] for scope in left} == {REGIONS[0]}
+
+
+async def test_what_is_in_a_region_that_was_dropped_never_counts_as_shut(shop: Shop) -> None:
+    service, alice = shop.house.service, shop.house.alice
+    await connectors.put_connector(service, alice, Draft("shop", "aws", SUBSCRIPTION, "jitgate", SETTINGS))
+    await shop.look()
+    scope = f"aws/{ACCOUNTS[0]}/eu-west-3/i-0123456789abcdef0"
+    wanted = Desired(scope, 1, shop.house.clock.wall(), frozenset(), {}, {}, complete=True)
+    with pytest.raises(
+        ConnectorError, match=r"no part of this connector any more.*in the connector's settings"
+    ):
+        await shop.house.connectors["shop"].apply(Plan(wanted, ()))
 
 
 async def machine_called(shop: Shop, name: str) -> str:

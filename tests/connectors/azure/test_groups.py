@@ -12,9 +12,12 @@ from jitgate.core import duration
 from jitgate.core.access import Span, State
 from jitgate.core.desired import Protocol
 from jitgate.service import alterations, policies
+from jitgate.store import scopes
 from jitgate.testing.azure.calls import Call, Fault
+from jitgate.testing.azure.scene import Scene
 
 ADDRESS = "10.0.0.4"
+OTHER = "22222222-2222-2222-2222-222222222222"
 
 
 async def test_a_protected_port_opens_for_its_source_and_shuts_at_its_end(azure: AzureHouse) -> None:
@@ -396,6 +399,32 @@ async def test_an_open_that_azure_is_at_still_is_waited_for_where_its_answer_was
         await azure.pass_time(timedelta(seconds=5))
     assert (await azure.grant(grant.uid)).state is State.OPEN
     assert azure.passes(nsg, ADDRESS, HERE)
+
+
+async def test_what_is_in_a_subscription_that_was_dropped_never_counts_as_shut(azure: AzureHouse) -> None:
+    scene = Scene(azure.arm, subscription=OTHER, group="far")
+    nsg = scene.nsg("web", allow("SSH", 300))
+    subnet = scene.subnet(scene.vnet("net", "10.0.0.0/16"), "default", "10.0.0.0/24")
+    scene.vm("vm-far", scene.nic("nic-1", subnet, ADDRESS, nsg=nsg))
+    azure.settings = {"subscriptions": OTHER}
+    await azure.begin_anew()
+    await azure.discover()
+    await azure.enable("vm-far")
+    grant = await azure.open(azure.machine("vm-far").id)
+    assert azure.passes(nsg, ADDRESS, HERE)
+    azure.settings = {}
+    await azure.begin_anew()
+    await azure.discover()
+    await azure.pass_time(HOUR)
+    assert azure.passes(nsg, ADDRESS, HERE), "it was not shut"
+    assert (await azure.grant(grant.uid)).state is State.CLOSING, "so nobody says that it was"
+    state = await azure.store.read(lambda tx: scopes.get(tx, grant.scope))
+    assert state is not None
+    assert f"subscription {OTHER} is no part of this connector any more" in state.error
+    azure.settings = {"subscriptions": OTHER}
+    await azure.begin_anew()
+    assert azure.ours(nsg) == {}
+    assert (await azure.grant(grant.uid)).state is State.CLOSED
 
 
 async def one_machine(azure: AzureHouse, name: str = "vm-1") -> str:

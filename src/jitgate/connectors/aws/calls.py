@@ -146,7 +146,11 @@ class Accounts:
         for one in await self.each():
             if (one.account, one.region) == (account, region):
                 return one
-        raise ConnectorError(f"region {region} of account {account} is no part of this connector any more")
+        raise ConnectorError(
+            f"region {region} of account {account} is no part of this connector any more, so nothing there is looked "
+            "at, opened or shut. Name it in the connector's settings again; to leave it for good, first take its "
+            "machines out of their policies and close their grants"
+        )
 
     def close(self) -> None:
         """Let go of connections."""

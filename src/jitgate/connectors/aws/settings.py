@@ -69,6 +69,12 @@ def reach(kept: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(f"{account}/{region}" for account in accounts for region in found.regions)
 
 
+def places(scope: str) -> frozenset[str]:
+    """What `reach` may call the region that a firewall is in: any account may be the server's own."""
+    _, account, region, _ = scope.split("/", 3)
+    return frozenset({f"{account}/{region}", f"{OWN}/{region}"})
+
+
 def _each(given: Mapping[str, Any], name: str, form: re.Pattern[str], allowed: str) -> tuple[str, ...]:
     found = [part.strip() for part in str(given.get(name, "")).split(",") if part.strip()]
     for part in found:

@@ -17,7 +17,7 @@ from jitgate.connectors.azure.listing import NETWORK
 from jitgate.connectors.azure.relaying import Relayed, relay
 from jitgate.connectors.azure.reporting import changes, report, with_conversions, with_firewall
 from jitgate.connectors.azure.rules import Nsg, Rule, read_rule
-from jitgate.connectors.azure.settings import Settings
+from jitgate.connectors.azure.settings import Settings, subscription_of
 from jitgate.connectors.azure.topology import Topology
 from jitgate.connectors.azure.wanted import WantedRules, work_out
 from jitgate.connectors.base import ConnectorError, Done, Memory, Outcome, Pending, Plan, Report
@@ -86,6 +86,7 @@ class AzureConnector:
 
     async def plan(self, desired: Desired, memory: Memory) -> Plan:
         """What it takes to make `desired` stand. Looks, and changes nothing. Raises ConnectorError."""
+        self._check_place(desired.scope)
         self._seen[desired.scope] = self._standing(desired.scope)
         alterations = await self._conversions(desired) if desired.complete and desired.protected else ()
         return RemindedPlan(desired, steps(desired), alterations, memory=memory)
@@ -96,6 +97,7 @@ class AzureConnector:
         Raises ConnectorError, with what stands all the same.
         """
         desired = plan.desired
+        self._check_place(desired.scope)
         budget = Budget.of(WORK_SECONDS)
         is_known = self._generations.pop(desired.scope, None) == desired.generation - 1
         # As it was before the plan looked: what another hand has done since then is told.
@@ -117,6 +119,16 @@ class AzureConnector:
         told = with_conversions(told, plan, problems)
         self._generations[desired.scope] = desired.generation
         return self._outcome(found, told, relayed)
+
+    def _check_place(self, scope: str) -> None:
+        """Raise ConnectorError for what is in none of the subscriptions: what is not listed there may well stand."""
+        if (where := subscription_of(scope)) in self._subscriptions:
+            return
+        raise ConnectorError(
+            f"subscription {where} is no part of this connector any more, so nothing there is looked at, opened or "
+            "shut. Name it in the connector's settings again; to leave it for good, first take its machines out of "
+            "their policies and close their grants"
+        )
 
     async def _conversions(self, desired: Desired) -> Sequence[Alteration]:
         """The rules of others that outrank a deny, as alterations; those that stand already, too."""

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jitgate.core.errors import Invalid
-from jitgate.core.resource_id import check_subscription
+from jitgate.core.resource_id import check_subscription, key
 
 CLOUDS: Mapping[str, tuple[str, str]] = {
     "public": ("https://management.azure.com", "https://login.microsoftonline.com"),
@@ -76,6 +76,16 @@ def read(kept: Mapping[str, Any]) -> Settings:
         lets_bastion_in=kept.get("bastion", "warn") == "allow",
         mapped_ports=(int(low), int(high)),
     )
+
+
+def subscription_of(scope: str) -> str:
+    """The subscription that a scope is in: scopes are groups, firewalls or machines, by their ids."""
+    return key(scope).removeprefix("/subscriptions/").partition("/")[0]
+
+
+def places(scope: str) -> frozenset[str]:
+    """The subscription that a scope is in."""
+    return frozenset({subscription_of(scope)})
 
 
 def is_loopback(url: str) -> bool:
