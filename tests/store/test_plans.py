@@ -11,10 +11,10 @@ from jitgate.store.prepared import Prepared
 from jitgate.store.schema import metadata
 
 MODULES = (
-    *("activity", "approvals", "cursors", "freezes", "grants", "heads", "lease", "machines"),
+    *("activity", "approvals", "credentials", "cursors", "freezes", "grants", "heads", "lease", "machines"),
     *("measures", "requests", "reviews", "scopes"),
 )
-GROWING = "grants|grant_key|request|activity|activity_head"
+GROWING = "grants|grant_key|request|activity|activity_head|credential"
 """The tables that grow with use."""
 OF_THE_FLEET = "host|machine|scope_state"
 """Those that grow with the fleet."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy import delete as delete_from
 
 from jitgate.store.database import Tx
@@ -55,7 +55,7 @@ def keep_facts(tx: Tx, id: str, facts: Mapping[str, Any]) -> None:
 
 
 def count(tx: Tx, kind: str) -> int:
-    """How many there are of a kind that have not expired."""
+    """How many there are of a kind, each of which ends, that have not expired."""
     return int(tx.execute(_count, {"kind": kind, "now": tx.now}).scalar_one())
 
 
@@ -113,10 +113,7 @@ _keep_facts = update(credential).where(credential.c.id == bindparam("b_id")).val
 _count = (
     select(func.count())
     .select_from(credential)
-    .where(
-        credential.c.kind == bindparam("kind"),
-        or_(credential.c.expires_at.is_(None), credential.c.expires_at > bindparam("now")),
-    )
+    .where(credential.c.kind == bindparam("kind"), credential.c.expires_at > bindparam("now"))
 )
 _count_begun = _count.where(
     credential.c.revoked_at.is_(None), credential.c.facts[BEGUN_BY].as_string() == bindparam("by")
