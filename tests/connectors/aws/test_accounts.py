@@ -160,9 +160,7 @@ async def test_what_is_in_a_region_that_was_dropped_never_counts_as_shut(shop: S
     await shop.look()
     scope = f"aws/{ACCOUNTS[0]}/eu-west-3/i-0123456789abcdef0"
     wanted = Desired(scope, 1, shop.house.clock.wall(), frozenset(), {}, {}, complete=True)
-    with pytest.raises(
-        ConnectorError, match=r"no part of this connector any more.*in the connector's settings"
-    ):
+    with pytest.raises(ConnectorError, match=r"no part of this connector any more.*in the connector's settings"):
         await shop.house.connectors["shop"].apply(Plan(wanted, ()))
 
 

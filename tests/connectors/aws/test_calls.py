@@ -16,6 +16,7 @@ from tests.connectors.aws.scene import CREDENTIALS, REGION
 
 from jitgate.connectors.aws.calls import CALL_SECONDS, Accounts, Ec2, Refused
 from jitgate.connectors.aws.settings import Settings
+from jitgate.connectors.base import ConnectorError
 from jitgate.reconcile.loop import LEASE_LENGTH
 
 BUSY = """<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Request limit exceeded.</Message>
@@ -62,6 +63,20 @@ async def test_a_write_that_has_not_begun_when_its_pass_ends_never_does_and_no_l
         assert slow.ended == []
         slow.goes_on.set()
     assert slow.ended == ["describe_instances"]
+
+
+async def test_a_pass_whose_connector_is_ended_meanwhile_finishes_its_call_and_is_told_to_look_again() -> None:
+    slow = Slow()
+    accounts = Accounts(Settings((REGION,)))
+    ec2 = Ec2("1", REGION, slow, slow, accounts._threads)
+    asked = asyncio.create_task(ec2.ask("revoke_security_group_ingress"))
+    await asyncio.sleep(0.05)
+    accounts.close()
+    with pytest.raises(ConnectorError, match="looked at again"):
+        await ec2.ask("authorize_security_group_ingress")
+    slow.goes_on.set()
+    await asked
+    assert slow.ended == ["revoke_security_group_ingress"]
 
 
 def test_a_write_ends_before_the_lease_of_its_pass_does() -> None:

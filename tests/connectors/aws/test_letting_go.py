@@ -53,7 +53,9 @@ async def test_what_a_gone_machines_group_is_held_fast_by_lets_nobody_in_through
 async def test_machines_that_nothing_protects_cost_a_look_at_the_region_and_no_more(scene: Scene) -> None:
     for name in ("web-3", "web-4", "web-5", "web-6"):
         scene.instances[name] = scene.add_instance(name)
+    scene.weather.calls.clear()
     await scene.discover()
+    assert len(scene.weather.calls) <= 5
     for _ in range(2):
         await scene.house.store.write(scopes.sweep_all)
         scene.house.clock.advance(timedelta(minutes=1))

@@ -88,7 +88,7 @@ class Ec2:
         self.calls[operation] = self.calls.get(operation, 0) + 1
         failpoint("aws.before_call")
         is_read = operation.startswith(_READ)
-        call = self.threads.submit(_asked, getattr(self.reader if is_read else self.writer, operation), given)
+        call = self._begin(getattr(self.reader if is_read else self.writer, operation), given)
         try:
             answer = await asyncio.wrap_future(call)
         except asyncio.CancelledError:
@@ -97,6 +97,12 @@ class Ec2:
             raise
         failpoint("aws.after_call")
         return answer
+
+    def _begin(self, call: Callable[..., Json], given: Mapping[str, Any]) -> Future[Json]:
+        try:
+            return self.threads.submit(_asked, call, given)
+        except RuntimeError:  # Its threads were ended: by `Accounts.close`.
+            raise ConnectorError("the connector was given other settings meanwhile; it is looked at again") from None
 
     async def pages(self, operation: str, items: str, **given: Any) -> list[Any]:
         """Everything that there is, page by page."""
@@ -154,7 +160,8 @@ class Accounts:
 
     def close(self) -> None:
         """Let go of connections."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        # What waits for a thread is made all the same: whoever asked for it is there still.
+        self._threads.shutdown(wait=False)
         for one in self._held:
             one.reader.close()
             one.writer.close()

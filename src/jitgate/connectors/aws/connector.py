@@ -366,8 +366,9 @@ def _lets_go(desired: Desired) -> bool:
 
 
 def _is_let_go(plan: Plan) -> bool:
-    """Whether the last look, of whichever process, saw that nothing of ours stood, and nothing has to be proven."""
-    return not plan.desired.access and plan.memory.get(_LET_GO) == plan.desired.generation - 1
+    """Whether the last look, of whichever process, saw that nothing of ours stood, and nothing has to be proven. Before
+    the first look there was nothing."""
+    return not plan.desired.access and plan.memory.get(_LET_GO, 0) == plan.desired.generation - 1
 
 
 def _lately(seen: World, group: Group, desired: Desired) -> list[Rule] | None:
