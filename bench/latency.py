@@ -40,18 +40,23 @@ def rows(samples: Samples, few: int, many: int) -> Iterator[Row]:
     """What came out. `few`, `many`: the live grants."""
     for percent in (50, 99):
         first = percentile(samples["few"], percent)
-        insert, nft = percentile(samples["insert"], percent), percentile(samples["nft"], percent)
-        against = f"INSERT over HTTP {number(insert)} ms + nft transaction {number(nft)} ms"
+        least, against = reference(samples, percent)
         what = f"request to first accepted connection, p{percent}"
-        yield Row(what, f"{number(first)} ms", first / (insert + nft), against=against, aim=Aim(3))
+        yield Row(what, f"{number(first)} ms", first / least, against=against, aim=Aim(3))
         told = percentile(samples["told"], percent)
         what = f"the same, waiting to be told that it is open, p{percent}"
-        yield Row(what, f"{number(told)} ms", told / (insert + nft), against=against)
+        yield Row(what, f"{number(told)} ms", told / least, against=against)
     for percent in (50, 99):
         less, more = percentile(samples["few"], percent), percentile(samples["many"], percent)
         what = f"the same with {many:,} live grants, p{percent}"
         aim = Aim(1.5) if percent == 50 else None
         yield Row(what, f"{number(more)} ms", more / less, against=f"{few:,} live grants {number(less)} ms", aim=aim)
+
+
+def reference(samples: Samples, percent: float) -> tuple[float, str]:
+    """What asking is compared with, in milliseconds, and in words."""
+    insert, nft = percentile(samples["insert"], percent), percentile(samples["nft"], percent)
+    return insert + nft, f"INSERT over HTTP {number(insert)} ms + nft transaction {number(nft)} ms"
 
 
 def summary(samples: Samples) -> dict[str, dict[str, float]]:

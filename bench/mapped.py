@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import random
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,8 +9,8 @@ from pathlib import Path
 from time import perf_counter
 
 from tests.connectors.gateway.scene import Echo
+from tests.gateways import Gateway
 from tests.netns import Namespace
-from tests.processes import Jitgate, until
 
 from bench import latency
 from bench.client import Connection, Target
@@ -21,32 +20,20 @@ from bench.processes import BareServer
 
 _GATEWAY = "127.0.0.1"
 _SECONDS = 60.0
-_SETTINGS = """
-[[gateway]]
-name = "edge"
-address = "{gateway}"
-listen = ["{gateway}"]
-ports = "{first}-{last}"
-probe_from = ["127.0.0.9"]
-
-[[gateway.machine]]
-name = "win-1"
-address = "{behind}"
-os = "windows"
-"""
-_BEHIND = "127.0.0.5"
 
 
 def measure(directory: Path, times: int) -> Iterator[Row]:
     """In turns with what the latency part compares with."""
     with ExitStack() as opened:
-        target = Echo(_BEHIND)
+        target = Echo()
         opened.callback(target.close)
         bare = opened.enter_context(BareServer(directory / "beside-gateway"))
         namespace = opened.enter_context(Namespace("mapped"))
         sources = (f"127.{at >> 16 & 255 | 64}.{at >> 8 & 255}.{at & 255}" for at in itertools.count(1))
+        jitgate = opened.enter_context(Gateway(directory / "gateway", target))
+        jitgate.protect()
         acts = {
-            "mapped": _act(opened, _started(opened, directory / "gateway"), target.port, sources),
+            "mapped": _act(opened, jitgate, sources),
             **latency.references(namespace.name, bare, sources, opened),
         }
         yield from rows(latency.in_turns(acts, times))
@@ -55,27 +42,16 @@ def measure(directory: Path, times: int) -> Iterator[Row]:
 def rows(samples: Samples) -> Iterator[Row]:
     """What came out."""
     for percent in (50, 99):
-        first, insert, nft = (percentile(samples[each], percent) for each in ("mapped", "insert", "nft"))
-        against = f"INSERT over HTTP {number(insert)} ms + nft transaction {number(nft)} ms"
+        first = percentile(samples["mapped"], percent)
+        least, against = latency.reference(samples, percent)
         what = f"request to first accepted connection through a gateway, p{percent}"
-        yield Row(what, f"{number(first)} ms", first / (insert + nft), against=against)
+        yield Row(what, f"{number(first)} ms", first / least, against=against)
 
 
-def _started(opened: ExitStack, directory: Path) -> Jitgate:
-    jitgate = Jitgate(directory, {})
-    first = random.randrange(20_000, 31_000)
-    text = _SETTINGS.format(gateway=_GATEWAY, first=first, last=first + 100, behind=_BEHIND)
-    (directory / "jitgate.toml").write_text(text)
-    return opened.enter_context(jitgate)
-
-
-def _act(opened: ExitStack, jitgate: Jitgate, port: int, sources: Iterator[str]) -> Callable[[], float]:
+def _act(opened: ExitStack, jitgate: Gateway, sources: Iterator[str]) -> Callable[[], float]:
     """What is done in turns; it returns the seconds that it took."""
-    until(lambda: jitgate.machine("win-1"), "the machine is not listed")
-    rule = {"number": port, "protocol": "TCP", "sources": ["*"], "maxDuration": "PT3H"}
-    jitgate.call("PUT", "/api/v1/policies/bench", {"machines": [{"id": "win-1", "ports": [rule]}]})
-    mapped = jitgate.open("win-1", next(sources), seconds=3600, port=port)["connection"]["port"]
-    asking = opened.enter_context(Connection(_target(jitgate, port)))
+    mapped = jitgate.ask(next(sources), 3600)["connection"]["port"]
+    asking = opened.enter_context(Connection(_target(jitgate)))
 
     def ask() -> float:
         chosen, began = next(sources), perf_counter()
@@ -88,8 +64,8 @@ def _act(opened: ExitStack, jitgate: Jitgate, port: int, sources: Iterator[str])
     return ask
 
 
-def _target(jitgate: Jitgate, port: int) -> Target:
-    wanted = {"number": port, "sources": ["@SOURCE@"], "duration": "PT2H"}
+def _target(jitgate: Gateway) -> Target:
+    wanted = {"number": jitgate.target.port, "sources": ["@SOURCE@"], "duration": "PT2H"}
     body = {"machines": [{"id": "win-1", "ports": [wanted]}], "justification": "bench"}
     token = (jitgate.directory / "owner.token").read_text().strip()
     return Target(jitgate.port, jitgate.directory / "ca.pem", "/api/v1/requests", json.dumps(body), token)

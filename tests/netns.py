@@ -27,6 +27,7 @@ ALICE4, ALICE6 = "10.71.1.2", "fd71:1::2"
 ALICE4_SECOND, ALICE6_SECOND = "10.71.1.3", "fd71:1::3"
 """Another address of the same client, in the same /24 and /64."""
 BOB4, BOB6 = "10.71.2.2", "fd71:2::2"
+CAROL4, CAROL6, DAVE4 = "10.71.3.2", "fd71:3::2", "10.71.4.2"  # of those that a test adds
 
 SHUT_AFTER = 0.25
 """Seconds without an answer after which a port counts as shut. An open one answers within a few milliseconds."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.joined import Joined
-from tests.netns import ALICE4, HOST4, Namespace, Network
+from tests.netns import ALICE4, CAROL4, DAVE4, HOST4, Namespace, Network
 from tests.processes import Jitgate, until
 
 from jitgate.connectors.hosts import polls
@@ -18,7 +18,6 @@ from jitgate.trust import signatures
 
 pytestmark = pytest.mark.needs_root
 
-CAROL4, DAVE4 = "10.71.3.2", "10.71.4.2"
 _SIGNATURE = "Jitgate-Signature"
 
 
@@ -104,24 +103,6 @@ class Between:
 
 
 @pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with Network() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def carol(network: Network) -> Namespace:
-    """Whose grant is over."""
-    return network.add("carol", 3)
-
-
-@pytest.fixture(scope="module")
-def jitgate(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jitgate]:
-    with Jitgate(tmp_path_factory.mktemp("server"), {}, namespace=network.host, address=HOST4) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def between(network: Network, jitgate: Jitgate) -> Iterator[Between]:
     with Between(network.host, jitgate) as made:
         yield made
@@ -133,9 +114,7 @@ def web(
 ) -> Iterator[Joined]:
     """A host whose agent reaches its server by way of who stands between."""
     with network.alice.listen(22), Joined(network.alice, tmp_path_factory.mktemp("web") / "state", "web-1") as made:
-        token, pin = made.token(jitgate)
-        done = made.run("join", between.url, "--token", token, "--ca-pin", pin, "--name", "web-1")
-        assert done.returncode == 0, done.stderr
+        made.join(jitgate, by=between.url)
         made.start()
         made.protect(jitgate)
         yield made

@@ -10,39 +10,13 @@ from typing import Any
 
 import pytest
 from tests.joined import Joined
-from tests.netns import ALICE4, ALICE6, BOB4, HOST4, Namespace, Network, echoes
+from tests.netns import ALICE4, ALICE6, BOB4, CAROL4, CAROL6, DAVE4, HOST4, Namespace, Network, echoes
 from tests.processes import Jitgate, assert_shuts_on_time, sleep_past_end, until
 
 from jitgate.agent import membership
 from jitgate.trust import signatures
 
 pytestmark = pytest.mark.needs_root
-
-CAROL4, CAROL6, DAVE4 = "10.71.3.2", "fd71:3::2", "10.71.4.2"
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with Network() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def carol(network: Network) -> Namespace:
-    """Who asks for access."""
-    return network.add("carol", 3)
-
-
-@pytest.fixture(scope="module")
-def dave(network: Network) -> Namespace:
-    """Who asks for none."""
-    return network.add("dave", 4)
-
-
-@pytest.fixture(scope="module")
-def jitgate(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jitgate]:
-    with Jitgate(tmp_path_factory.mktemp("server"), {}, namespace=network.host, address=HOST4) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

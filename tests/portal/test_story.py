@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 from tests.connectors.gateway.scene import Echo, echoes, is_cut
-from tests.ops.test_gateway import Gateway
+from tests.gateways import Gateway
 from tests.portal.browser import WIDE, downloaded
 from tests.processes import until
 from tests.provider import CLIENT, CLIENT_SECRET, OidcProvider

@@ -97,7 +97,7 @@ async def delete_policy(service: Service, asker: Asker, id: PolicyId) -> bool:
         _must_not_bare_what_is_frozen(tx, asker, stored.policy, replace(stored.policy, machines=()))
         policies.remove(tx, id.key)
         _remember(tx, asker, stored.policy, gone=True)
-        closed = _close_uncovered(tx, known)
+        closed = _close_uncovered(tx, list(known.values()))
         scopes.sweep_soon(tx, {machine.scope for machine in known.values()})
         properties = {"machines": [machine.id.text for machine in stored.policy.machines], "closed": closed}
         audit.record(tx, [event(asker, Operation.POLICY_DELETE, Outcome.SUCCEEDED, id.text, properties)])
@@ -252,7 +252,7 @@ def _check_plans(tx: Tx, policy: Policy, old: Policy | None, known: Known) -> No
     """
     before = {part.id.key: part for part in old.machines} if old else {}
     places = {m.id.key: f"{_MACHINES}[{at}].id" for at, m in enumerate(policy.machines) if before.get(m.id.key) != m}
-    gated = plans.gated(tx, _of(known, places))
+    gated = plans.gated(tx, _of(known, [m for m in policy.machines if m.id.key in places]))
     if reasons := [not_onboarded(machine, places[machine.key]) for machine in gated if machine.uncovered]:
         raise Refused(tuple(reasons))
 
@@ -262,7 +262,7 @@ def _may_change_machines(asker: Asker, parts: Sequence[MachinePolicy], known: Kn
 
     On AWS only Microsoft.Security rights count (Microsoft's article on enabling just-in-time access).
     """
-    for machine in _of(known, [part.id.key for part in parts]):
+    for machine in _of(known, parts):
         if machine.provider != "aws":
             require(asker, roles.WRITE_MACHINE, machine.id)
 
@@ -281,8 +281,8 @@ def _held(part: MachinePolicy | None) -> set[PortKey]:
     return {port for rule in part.ports for port in rule.keys(part.id.key)} if part else set()
 
 
-def _of(known: Known, keys: Iterable[str]) -> list[Machine]:
-    return [known[key] for key in keys if key in known]
+def _of(known: Known, parts: Iterable[MachinePolicy]) -> list[Machine]:
+    return [known[part.id.key] for part in parts if part.id.key in known]
 
 
 def _touched(old: Policy | None, new: Policy) -> list[MachinePolicy]:
@@ -309,10 +309,10 @@ def _follow(tx: Tx, asker: Asker, old: Policy | None, new: Policy, known: Known,
     """
     changed = _changed_parts(old, new)
     _remember(tx, asker, new)
-    closed = _close_uncovered(tx, {part.id.key: known[part.id.key] for part in changed if part.id.key in known})
+    closed = _close_uncovered(tx, _of(known, changed))
     kept = {part.id.key for part in new.machines}
     touched = [*(new.machines if force else ()), *_touched(old, new)]
-    scopes.sweep_soon(tx, {machine.scope for machine in _of(known, [part.id.key for part in touched])})
+    scopes.sweep_soon(tx, {machine.scope for machine in _of(known, touched)})
     properties = {
         "machines": {
             machine.id.text: [f"{rule.number} {rule.protocol}" for rule in machine.ports] for machine in new.machines
@@ -333,15 +333,15 @@ def _remember(tx: Tx, asker: Asker, policy: Policy, *, gone: bool = False) -> No
     history.keep(tx, What.POLICY, policy.id.key, body, principal=who.uid, caller=who.name)
 
 
-def _close_uncovered(tx: Tx, known: Known) -> list[str]:
+def _close_uncovered(tx: Tx, members: Sequence[Machine]) -> list[str]:
     """Close the grants of these machines whose port no policy holds any more; returns their uids.
 
     Whichever policy gave them: another one may have held their port open since that one went.
     """
-    covering = policies.machine_policies(tx, list(known))
+    covering = policies.machine_policies(tx, [machine.key for machine in members])
     moves = [
         Move(grant, State.CLOSING if grant.state.is_live else State.CLOSED, tx.now, CloseReason.POLICY_REMOVED)
-        for machine in known.values()
+        for machine in members
         for grant in grants.live_on(tx, machine.uuid)
         if not _is_covered(grant, covering.get(machine.key, ()))
     ]
