@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from tests.chaos.parts import Remote, Replica
 from tests.chaos.scene import Scene
 from tests.chaos.story import Break
+from tests.crash.story import AT_THE_START
 from tests.netns import HOST4
 
+from jitgate.connectors.hosts import boot
 from jitgate.testing.azure.calls import Call, Fault
 
 Heal = Callable[[], object]
@@ -49,10 +51,12 @@ def pause(scene: Scene, told: Break) -> Heal:
 
 
 def failpoint(scene: Scene, told: Break) -> Heal:
-    """Whoever reaches a failpoint so many times dies there."""
+    """Whoever reaches a failpoint so many times dies there. For one that only a start reaches, the agent is killed."""
     target = _process(scene, told.target)
     name, _, hits = told.how.partition(":")
     target.strings.arm(name, int(hits))
+    if name in AT_THE_START:
+        _start_agent_again(target, name)
 
     def over() -> bool:
         died = target.strings.disarm()
@@ -112,6 +116,17 @@ def restart(scene: Scene, _: Break) -> Heal:
     assert scene.cluster is not None
     scene.cluster.stop()
     return scene.cluster.ensure
+
+
+def _start_agent_again(target: Replica | Remote, reaching: str) -> None:
+    if reaching == "hosts.boot.written":  # It is, where it does not yet say what it should.
+        for file in target.directory.rglob(boot.FILE):
+            file.unlink()
+    if isinstance(target, Replica):
+        target.signal(signal.SIGKILL, "agent")  # Its supervisor starts it.
+        return
+    target.kill()
+    target.start()
 
 
 def _process(scene: Scene, target: str) -> Replica | Remote:

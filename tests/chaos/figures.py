@@ -9,12 +9,13 @@ from typing import Any, Self
 
 @dataclass(slots=True)
 class Figures:
-    """`died`: at failpoints. Seconds, where nothing else is said; `worst`: by kind of firewall, how late a port was
-    still found open."""
+    """`armed`: failpoints at which somebody was to die; `died`: at which somebody has. Seconds, where nothing else is
+    said; `worst`: by kind of firewall, how late a port was still found open."""
 
     stories: int = 0
     operations: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    armed: Counter[str] = field(default_factory=Counter)
     died: Counter[str] = field(default_factory=Counter)
     knocks: int = 0
     found_open: int = 0
@@ -30,13 +31,17 @@ class Figures:
         """Count those of other stories as well."""
         for name in ("stories", "knocks", "found_open", "past_deadline", "lost", "opened_twice"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("operations", "faults", "died"):
+        for name in ("operations", "faults", "armed", "died"):
             getattr(self, name).update(getattr(other, name))
         self.seconds += other.seconds
         self.without_service += other.without_service
         for kind, late in other.worst.items():
             self.worst[kind] = max(late, self.worst.get(kind, 0.0))
         self.failed += other.failed
+
+    def never_died_at(self, tries: int = 1) -> list[str]:
+        """Failpoints at which nobody died, though so many times somebody was to."""
+        return sorted(name for name, count in self.armed.items() if count >= tries and not self.died[name])
 
     def as_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -45,6 +50,7 @@ class Figures:
             "operations": dict(sorted(self.operations.items())),
             "faults": dict(sorted(self.faults.items())),
             "diedAtFailpoints": dict(sorted(self.died.items())),
+            "failpointsNeverDiedAt": self.never_died_at(),
             "knocks": self.knocks,
             "foundOpen": self.found_open,
             "openPastDeadline": self.past_deadline,

@@ -147,7 +147,9 @@ class House:
     def _count(self, story: Story, telling: Telling, ledger: Ledger) -> Figures:
         figures = Figures(stories=1, knocks=ledger.knocks, found_open=len(ledger.sightings))
         figures.operations.update(ledger.operations)
-        figures.faults.update(step.act.kind for step in story.steps if isinstance(step.act, Break))
+        broken = [step.act for step in story.steps if isinstance(step.act, Break)]
+        figures.faults.update(each.kind for each in broken)
+        figures.armed.update(each.failpoint for each in broken if each.kind == "failpoint")
         figures.died.update(telling.died)
         figures.past_deadline = len(ledger.too_late())
         figures.worst = {kind: ledger.worst(machines) for kind, machines in _KINDS.items()}

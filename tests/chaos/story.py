@@ -82,6 +82,11 @@ class Break:
     how: str = ""
 
     @property
+    def failpoint(self) -> str:
+        """The name of the one that somebody is to die at, if that is what goes wrong."""
+        return self.how.partition(":")[0] if self.kind == "failpoint" else ""
+
+    @property
     def broken(self) -> str:
         """What cannot be broken again before it was mended."""
         return "database" if self.kind in ("restart", "disk") else self.target
@@ -190,7 +195,8 @@ def _failpoint(chance: random.Random, house: str) -> Break:
     """An agent that has a supervisor hangs on the strings of the server that it is beside."""
     target = chance.choice((*_servers(house), "agent"))
     names = AT_AN_AGENT if target == "agent" else (*AT_A_SERVER, *(AT_AN_AGENT if target == "first" else ()))
-    return Break("failpoint", target, 4.0, f"{chance.choice(names)}:{chance.choice(_HITS)}")
+    name, hits = chance.choice(names), chance.choice(_HITS)
+    return Break("failpoint", target, 4.0, f"{name}:{1 if name in AT_THE_START else hits}")
 
 
 def _cut(chance: random.Random, _: str) -> Break:

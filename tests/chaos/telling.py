@@ -108,7 +108,7 @@ class Telling:
     def _mend(self, act: Break, heal: faults.Heal, begun: float) -> None:
         try:
             if heal() is True:
-                self.died.append(act.how.partition(":")[0])
+                self.died.append(act.failpoint)
         except BaseException as error:  # noqa: BLE001 - the story fails with it
             self._failures.append(error)
         self._ledger.note(f"over: {act.kind} {act.target}")

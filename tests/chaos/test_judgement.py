@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.chaos import proof
+from tests.chaos.figures import Figures
 from tests.chaos.ledger import Ledger, Sighting, Wish
 from tests.chaos.puppet import LEASE
 from tests.chaos.story import (
@@ -65,9 +66,19 @@ def test_in_a_thousand_stories_everything_breaks_and_every_failpoint_of_the_code
     acts = [step.act for seed in range(1000) for step in tell(seed).steps]
     broken = {act.kind for act in acts if isinstance(act, Break)}
     assert broken == {"kill", "pause", "failpoint", "cut", "clock", "flush", "cloud", "restart", "disk"}
-    tried = {act.how.partition(":")[0] for act in acts if isinstance(act, Break) and act.kind == "failpoint"}
+    tried = {act.failpoint for act in acts if isinstance(act, Break)} - {""}
     assert tried == {*AT_A_SERVER, *AT_AN_AGENT} >= {*IN_THE_STORY, *AT_THE_START, *IN_AZURE}
     assert {type(act) for act in acts} >= {Ask, Edit, Extend}
+
+
+def test_a_failpoint_that_many_stories_were_to_die_at_and_none_did_is_named() -> None:
+    figures, more = Figures(), Figures()
+    for each, died in ((figures, 0), (more, 1)):
+        each.armed.update({"hosts.nft.before": 15, "link.received": 15, "audit.sealed": 1})
+        each.died.update({"link.received": died})
+    figures.add(more)
+    assert figures.never_died_at(tries=30) == ["hosts.nft.before"]
+    assert figures.as_json()["failpointsNeverDiedAt"] == ["audit.sealed", "hosts.nft.before"]
 
 
 def test_in_the_dozen_of_every_run_everything_breaks_everywhere() -> None:
