@@ -122,7 +122,9 @@ def test_a_namespace_that_was_made_anew_is_taken_up_anew_and_the_server_told(tol
     namespace.close()
     run(["ip", "netns", "add", namespace.name])
     assert not told.post.facts().unsupported
-    answer = told.next()
+    shut, answer = told.next(), told.next()
+    assert isinstance(shut, Happened)
+    assert "its ports are shut" in shut.detail
     assert isinstance(answer, Happened)
     assert answer.kind is Kind.STARTED
     assert isinstance(told.apply(2), Applied)

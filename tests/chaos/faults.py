@@ -82,8 +82,9 @@ def clock(scene: Scene, told: Break) -> Heal:
 
 
 def flush(scene: Scene, told: Break) -> Heal:
-    """Another program on the machine removes all rules. It can, only where nobody holds them."""
-    if scene.agent_of(told.target):
+    """Another program on the machine removes all rules. It can, only where nobody holds them, and then all is open
+    until an agent does: so nobody tries while one is dead, or still starting."""
+    if scene.is_held(told.target):
         scene.places[told.target].nft("flush ruleset")
     return _nothing
 

@@ -92,9 +92,9 @@ class Scene:
         """What its processes have said, as files."""
         return [*self._directory.glob("*.log"), *self._directory.glob("disk/jg-pg-*/log")]
 
-    def agent_of(self, machine: str) -> bool:
-        """Whether the agent of a host lives."""
-        return self.agent.runs if machine == "web-1" else bool(self.replicas[0].pids("agent"))
+    def is_held(self, machine: str) -> bool:
+        """Whether a host's table belongs to an agent that lives, and so to nobody else's hands."""
+        return "flags owner" in self.places[machine].nft("list ruleset")
 
     # --- building -------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from tests.store.rows import add_scope
 from tests.store.test_lease import LENGTH, SCOPE
 
 from jitgate.clock import ManualClock
-from jitgate.core.errors import Unavailable
+from jitgate.core.errors import NotFound, Unavailable
 from jitgate.store import lease, principals, scopes
 from jitgate.store.database import Store, Tx
 from jitgate.store.migrations import SchemaError, newest
@@ -59,6 +59,71 @@ async def test_what_one_process_wakes_another_one_hears(url: str, clock: ManualC
     finally:
         here.close()
         elsewhere.close()
+
+
+async def test_what_a_process_wakes_it_does_not_hear_again(url: str, clock: ManualClock) -> None:
+    here, elsewhere = Store.open(url, clock), Store.open(url, clock)
+    try:
+        here.write_now(add_scope)
+        await here.woken.wait(0.2)
+        here.write_now(lambda tx: scopes.wake(tx, SCOPE))
+        assert await here.woken.wait(60) == {SCOPE}
+        elsewhere.write_now(lambda tx: tx.wake("a scope of theirs"))  # Which is heard after what went before it.
+        assert await here.woken.wait(60) == {"a scope of theirs"}
+    finally:
+        here.close()
+        elsewhere.close()
+
+
+def look(tx: Tx) -> None:
+    scopes.get(tx, SCOPE)
+
+
+def refuse(tx: Tx) -> None:
+    look(tx)
+    raise NotFound("Nothing is here.")
+
+
+def count_prepared(tx: Tx) -> int:
+    """How many statements PostgreSQL has prepared for a connection."""
+    return int(tx.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one())
+
+
+async def together(store: Store, *work: Callable[[Tx], object]) -> None:
+    """Have functions share a transaction, because they waited for the same one to end."""
+    asked = threading.Event()
+    writes = [asyncio.ensure_future(store.write(each)) for each in (lambda _: asked.wait(), *work)]
+    await asyncio.sleep(0.05)
+    asked.set()
+    await asyncio.gather(*writes, return_exceptions=True)
+
+
+async def refused_read(store: Store) -> None:
+    await asyncio.gather(*(store.read(refuse) for _ in range(4)), return_exceptions=True)
+
+
+async def refused_write(store: Store) -> None:
+    await asyncio.gather(store.write(refuse), return_exceptions=True)
+
+
+async def refused_beside_another(store: Store) -> None:
+    await together(store, look, refuse)
+
+
+@pytest.mark.parametrize("refused", [refused_read, refused_write, refused_beside_another])
+async def test_who_is_refused_costs_nobody_what_the_database_has_prepared(
+    url: str, clock: ManualClock, refused: Callable[[Store], Awaitable[None]]
+) -> None:
+    store = Store.open(url, clock)
+    try:
+        for _ in range(10):
+            await asyncio.gather(*(store.read(look) for _ in range(8)))
+            await store.write(look)
+        await refused(store)
+        assert await store.read(count_prepared) > 1
+        assert await store.write(count_prepared) > 1
+    finally:
+        store.close()
 
 
 def count_up(tx: Tx, meanwhile: Callable[[], object] = lambda: None) -> None:

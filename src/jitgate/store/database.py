@@ -165,9 +165,10 @@ class PostgresqlDoors:
         engine = self._engine = postgresql.engine(url)
         _migrate(lambda: bring_up_to_date(engine), postgresql.outage)
         _migrate(lambda: _go_on(engine, store_time), postgresql.outage)
-        self._writers = Crew("writer", [postgresql.Writer(engine.connect, store_time, woken)])
+        writer = postgresql.Writer(engine.connect, store_time, woken)
+        self._writers = Crew("writer", [writer])
         self._readers = Crew("reader", [postgresql.Reader(engine.connect, store_time) for _ in range(READERS)])
-        self._listener = Listener(engine, woken)
+        self._listener = Listener(engine, woken, writer)
 
     def read(self, job: Job[Any]) -> None:
         self._readers.submit(job)

@@ -154,10 +154,11 @@ _not_over_of = select(*_columns).where(
 )
 
 
-# By its key first: a person can have thousands on one port, and PostgreSQL would look through those before it has
-# counted them.
+# All grants of the key first: a person can have thousands on one port, and PostgreSQL would look through those, unless
+# it has counted them.
 _keyed = (
-    select(grant_key.c.grant)
+    select(*_columns)
+    .join(grant_key, grant_key.c.grant == grants.c.uid)
     .where(
         grant_key.c.machine == bindparam("machine"),
         grant_key.c.port == bindparam("port"),
@@ -168,12 +169,10 @@ _keyed = (
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 _with_key = Prepared(
-    select(*_columns)
-    .join(_keyed, _keyed.c.grant == grants.c.uid)
-    .where(
-        grants.c.principal == bindparam("principal"),
-        grants.c.successor.is_(None),
-        literal_in(grants.c.state, NOT_OVER),
+    select(*(_keyed.c[column.key] for column in _columns)).where(
+        _keyed.c.principal == bindparam("principal"),
+        _keyed.c.successor.is_(None),
+        literal_in(_keyed.c.state, NOT_OVER),
     )
 )
 

@@ -143,9 +143,12 @@ class Reader(_Session):
 
     def _read(self, job: Job[Any]) -> None:
         connection = self._opened()
+        # Committed, though nothing was written: at a rollback psycopg forgets all statements that it has prepared. That
+        # is what helps where the database did not take one.
         with connection.begin() as transaction:
             job.run(Tx(connection, self._time.now(time.latest(connection))))
-            transaction.rollback()
+            if job.error is not None and _state(job.error) is not None:
+                transaction.rollback()
 
     def _judge(self, job: Job[Any], error: BaseException) -> None:
         """A database that fails is not the function's fault; a function that writes here is."""
@@ -165,8 +168,9 @@ class Writer(_Session):
     group = MOST_WRITES
 
     def __init__(self, connect: Callable[[], Connection], store_time: StoreTime, wake: Wake) -> None:
-        """`wake`: whom to tell of woken scopes."""
+        """`wake`: whom to tell of woken scopes. `process_id`: PostgreSQL's, of the process that serves this one."""
         super().__init__(connect, store_time)
+        self.process_id: int | None = None
         self._wake = wake
         self._pace = time.Pace(store_time)
 
@@ -182,6 +186,7 @@ class Writer(_Session):
     def _set_up(self, connection: Connection) -> Connection:
         connection.exec_driver_sql(_END_IF_IT_STANDS_STILL)
         connection.commit()
+        self.process_id = _driver(connection).info.backend_pid
         return connection
 
     def _commit_together(self, jobs: Sequence[Job[Any]]) -> None:
@@ -210,6 +215,7 @@ class Writer(_Session):
                 now = self._time.now(now)
                 consequences.add(_run(connection, job, now, alone=len(jobs) == 1))
             if all(job.error is not None for job in jobs):
+                _go_back(connection, b"ROLLBACK")
                 transaction.rollback()
                 return
             if consequences.woken:
@@ -241,13 +247,16 @@ def _run(connection: Connection, job: Job[Any], now: datetime, *, alone: bool) -
 
     Raises what ends the whole transaction.
     """
-    savepoint = None if alone else connection.begin_nested()
+    if not alone:
+        _driver(connection).execute("SAVEPOINT job")
     consequences = Consequences()
     succeeded = job.run(Tx(connection, now, consequences))
     if job.error is not None and (outage(job.error) is not None or _state(job.error) == _PLAN_IS_OLD):
         raise job.error
-    if savepoint is not None:
-        (savepoint.commit if succeeded else savepoint.rollback)()
+    if not succeeded and not alone:
+        _go_back(connection, b"ROLLBACK TO job")
+    if not alone:
+        _driver(connection).execute("RELEASE job")
     return consequences if succeeded else Consequences()
 
 
@@ -268,9 +277,11 @@ def _commit(transaction: RootTransaction) -> None:
 class Listener:
     """Hears what other jitgate processes wake, and passes it on. A wake missed while cut off costs only time."""
 
-    def __init__(self, engine: Engine, wake: Wake) -> None:
+    def __init__(self, engine: Engine, wake: Wake, writer: Writer) -> None:
+        """`writer`: of this process. Whoever it wakes is awake already, and would only look once more for nothing."""
         self._engine = engine
         self._wake = wake
+        self._writer = writer
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="jitgate-listener", daemon=True)
         self._thread.start()
@@ -284,7 +295,7 @@ class Listener:
             try:
                 with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                     connection.execute(text(f"LISTEN {_CHANNEL}"))
-                    self._pass_on(connection.connection.driver_connection)
+                    self._pass_on(_driver(connection))
             except Exception as error:  # the driver's own, which is not imported here
                 if not _is_outage(error):
                     raise
@@ -292,9 +303,18 @@ class Listener:
 
     def _pass_on(self, driver_connection: Any) -> None:
         while not self._closed.is_set():
-            self._wake.fire(
-                {notification.payload for notification in driver_connection.notifies(timeout=0.5, stop_after=1)}
-            )
+            heard = driver_connection.notifies(timeout=0.5, stop_after=1)
+            self._wake.fire({each.payload for each in heard if each.pid != self._writer.process_id})
+
+
+def _go_back(connection: Connection, command: bytes) -> None:
+    """Roll back past psycopg, which would forget all that it has prepared. If this fails, so does what follows."""
+    _driver(connection).pgconn.exec_(command)
+
+
+def _driver(connection: Connection) -> Any:
+    """psycopg's own connection."""
+    return connection.connection.driver_connection
 
 
 def _cause(error: BaseException) -> BaseException:

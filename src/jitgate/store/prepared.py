@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Delete, Dialect, Insert, Select, Update, literal_column
+from sqlalchemy import ColumnElement, Connection, Delete, Dialect, Insert, Select, Update, literal_column
 from sqlalchemy.types import TypeEngine
 
 Convert = Callable[[Any], Any]
@@ -106,7 +106,7 @@ class Prepared:
         )
 
 
-def literal_in(column: Column[Any], values: Sequence[str]) -> ColumnElement[bool]:
+def literal_in(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
     """`column IN (…)` with the values written out, so that partial indexes on them can be used."""
     return column.in_([literal_column(f"'{value}'") for value in values])
 

@@ -242,6 +242,48 @@ def test_the_boot_table_stays_until_the_whole_truth_is_known(scene: Scene) -> No
     assert not scene.network.bob.can_connect(HOST4, PORT)
 
 
+def test_a_flush_while_no_agent_lives_is_shut_again_by_the_next_one_without_a_server(scene: Scene) -> None:
+    end = scene.open(f"{ALICE4}/32")
+    scene.close()
+    scene.network.host.nft("flush ruleset")
+    assert scene.network.bob.can_connect(HOST4, PORT), "nothing else guards it here"
+    report = scene.start()
+    assert not scene.network.bob.can_connect(HOST4, PORT)
+    assert not scene.network.bob.can_connect(HOST6, PORT)
+    assert not scene.network.alice.can_connect(HOST4, PORT), "the time that its grant has left is not known any more"
+    assert report.repaired == ("the table was gone; its ports are shut until the server tells what may be open",)
+    scene.ask({key(f"{ALICE4}/32"): end}, complete=True)
+    assert scene.network.alice.can_connect(HOST4, PORT)
+    assert not scene.network.bob.can_connect(HOST4, PORT)
+    assert "jitgate_boot" not in scene.tables()
+
+
+def test_what_protects_nothing_shuts_nothing_at_its_next_start(scene: Scene) -> None:
+    scene.ports = {}
+    scene.ask(complete=True)
+    assert scene.restart().repaired == ()
+    assert "jitgate" not in scene.tables()
+    assert scene.network.bob.can_connect(HOST4, PORT)
+
+
+@pytest.mark.parametrize("spoilt", [b"no ruleset", b"\xff\x00"])
+def test_a_boot_ruleset_that_cannot_be_loaded_is_told_and_the_host_is_held_all_the_same(
+    scene: Scene, spoilt: bytes
+) -> None:
+    """A host that cannot be held would count as unsupported, and every port of it would be opened."""
+    scene.close()
+    scene.network.host.nft("flush ruleset")
+    (scene.state_dir / "boot.nft").write_bytes(spoilt)
+    [told] = scene.start().repaired
+    assert "could not be loaded" in told
+    scene.ask(complete=True)
+    assert not scene.network.bob.can_connect(HOST4, PORT)
+    scene.close()
+    scene.network.host.nft("flush ruleset")
+    scene.start()
+    assert not scene.network.bob.can_connect(HOST4, PORT), "the file was written anew"
+
+
 def test_a_restarted_agent_that_finds_its_table_whole_needs_no_boot_table(scene: Scene, eventually: Eventually) -> None:
     scene.open(f"{ALICE4}/32")
     boot_file = scene.state_dir / "boot.nft"

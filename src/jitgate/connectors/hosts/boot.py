@@ -1,7 +1,8 @@
 """The drop-only ruleset that shuts the protected ports when no agent can: at boot, and after a foreign flush.
 
-It is a file that ``nft -f`` loads (deploy/systemd). It knows no grant: a reboot is closed, and the agent opens again
-what still has time. The enforcer removes the table as soon as its own stands.
+It is a file that ``nft -f`` loads (deploy/systemd), and an agent that finds nothing of its own standing. It knows no
+grant: a reboot is closed, and the agent opens again what still has time. The enforcer removes the table as soon as its
+own stands.
 """
 
 import os
@@ -60,7 +61,7 @@ def render(ports: Ports, always: Sequence[Prefix]) -> str:
 def write(directory: Path, ruleset: str) -> None:
     """Make the file say this, whole or not at all. Raises OSError."""
     path = directory / FILE
-    if path.exists() and path.read_text("ascii") == ruleset:
+    if read(directory) == ruleset:
         return
     directory.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
@@ -73,6 +74,14 @@ def write(directory: Path, ruleset: str) -> None:
     failpoint("hosts.boot.written")
     fresh.replace(path)
     _sync_directory(directory)
+
+
+def read(directory: Path) -> str:
+    """What the file says; "": there is none. Raises OSError."""
+    try:
+        return (directory / FILE).read_text("ascii", errors="backslashreplace")
+    except FileNotFoundError:
+        return ""
 
 
 def _elements(prefixes: Sequence[Prefix]) -> str:

@@ -189,7 +189,7 @@ class Enforcer:
         now = Now(self._clock.wall(), self._clock.elapsed())
         adopted = self._kernel.adopt()
         if adopted is None:
-            return []
+            return self._shut_as_at_boot()
         for purpose in Purpose:
             self._mirror.record(purpose, changes.with_time_left(adopted.elements.held[purpose], now))
         self._ports = adopted.ports
@@ -200,6 +200,19 @@ class Enforcer:
         self._write_boot_file()
         self._sessions.end_on(_ending(self._ports))
         return told
+
+    def _shut_as_at_boot(self) -> list[str]:
+        """Nothing of ours stands: somebody removed it while no agent held it, or the machine has just started. Until
+        the server tells the whole truth, which it may be too far away for, what was protected last is shut."""
+        if self._kernel.shut_at_boot():
+            return []
+        try:
+            self._kernel.nft.run(list(filter(None, [boot.read(self._state_dir)])))
+        except (ConnectorError, OSError) as error:
+            return [f"the table was gone, and {boot.FILE}, which would shut its ports, could not be loaded: {error}"]
+        if not self._kernel.shut_at_boot():
+            return []
+        return ["the table was gone; its ports are shut until the server tells what may be open"]
 
     def _open_everything(self) -> list[str]:
         self._ports = {}
