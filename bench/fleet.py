@@ -1,11 +1,15 @@
-"""Hosts elsewhere: how soon a port opens on one, and what thousands of them cost one server."""
+"""Hosts elsewhere: how soon a port opens on one, and what thousands of them cost one server, and two."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+
+from tests.postgresql import Cluster
 
 from bench import remote
 from bench.figures import Aim, Row, number, percentile
 from bench.swarm import Reached, Swarm
+from bench.throughput import DURABLE
 
 _BATCH = 1_000
 
@@ -17,9 +21,29 @@ def measure(scratch: Path, times: int, agents: int, idle: float) -> Iterator[Row
         yield _memory(swarm)
         cores = swarm.load(idle)
         yield Row(f"server, {agents:,} agents, idle", f"{number(cores)} cores", cores, "cores", aim=Aim(0.5))
-        batch = min(_BATCH, agents)
-        yield from _reached(f"one policy over {batch:,} of {agents:,} hosts", swarm.protect(batch))
-        yield from _reached(f"a grant on each of {batch:,} of {agents:,} hosts", swarm.open(batch))
+        yield from _changes(swarm, f"{agents:,} hosts")
+    yield from _two_replicas(scratch, agents, idle, cores)
+
+
+def _two_replicas(scratch: Path, agents: int, idle: float, alone: float) -> Iterator[Row]:
+    """Half of the agents at each, on the same cores, and PostgreSQL on these as well. `alone`: cores that one takes."""
+    cluster = Cluster(DURABLE, str(scratch.parent))
+    with ExitStack() as opened:
+        opened.callback(cluster.close)
+        database = cluster.url(cluster.create())
+        swarm = opened.enter_context(Swarm(scratch / "replicas", agents, database, replicas=2))
+        cores = swarm.load(idle)
+        what = f"two replicas on the same cores, {agents:,} agents, idle, both together"
+        yield Row(
+            what, f"{number(cores)} cores", cores / alone, against=f"one server with a file {number(alone)} cores"
+        )
+        yield from _changes(swarm, f"{agents:,} hosts at two replicas")
+
+
+def _changes(swarm: Swarm, where: str) -> Iterator[Row]:
+    batch = min(_BATCH, swarm.count)
+    yield from _reached(f"one policy over {batch:,} of {where}", swarm.protect(batch))
+    yield from _reached(f"a grant on each of {batch:,} of {where}", swarm.open(batch))
 
 
 def _memory(swarm: Swarm) -> Row:

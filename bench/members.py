@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -46,9 +45,9 @@ class Member:
         return SigningKey(Ed25519PrivateKey.from_private_bytes(chosen))
 
 
-def fill(directory: Path, count: int) -> str:
-    """Let so many hosts be members, while no server runs; the subscription that they are filed under."""
-    store = Store.open(f"sqlite:///{directory / 'jitgate.db'}", SystemClock())
+def fill(url: str, count: int) -> str:
+    """Let so many hosts be members of a database, while no server runs; the subscription that they are filed under."""
+    store = Store.open(url, SystemClock())
     try:
         for first in range(0, count, _BATCH):
             some = [Member(number) for number in range(first, min(first + _BATCH, count))]

@@ -40,6 +40,9 @@ _IPTABLES_RULE = (
 )
 
 
+_FWKNOP_LISTENS = "62201"
+
+
 class Other(ABC):
     """A program on the host of a network of its own. A context manager: it runs until the end. `directory`: all files
     that it makes are there. `crowd`: how many sources it has let in to `UNTOUCHED` from the beginning, for hours.
@@ -135,7 +138,7 @@ class Firewalld(Other):
 
 
 class Fwknop(Other):
-    """A signed packet asks for a port, in UDP server mode; the host refuses all other TCP. fwknop(8), fwknopd(8)."""
+    """A signed packet asks for a port, in UDP server mode; the host refuses all else. fwknop(8), fwknopd(8)."""
 
     PROGRAMS = ("fwknopd", "fwknop", "iptables")
     ASKED = "fwknop"
@@ -151,6 +154,7 @@ class Fwknop(Other):
         access = self._keep("access", f"SOURCE ANY\n{keys}\nMAX_FW_TIMEOUT {_LONGEST}\n")
         self._keep("client", f"[bench]\n{keys}\nUSE_HMAC Y\n")
         self._network.host.run("iptables", "-A", "INPUT", "-p", "tcp", "-j", "DROP")
+        self._network.host.run("iptables", "-A", "INPUT", "-p", "udp", "!", "--dport", _FWKNOP_LISTENS, "-j", "DROP")
         daemon = ["fwknopd", "--foreground", "--config-file", server, "--access-file", access]
         self._start(opened, ["ip", "netns", "exec", self._network.host.name, *daemon])
         self._wait_until(lambda: "UDP server" in self._log())

@@ -1,7 +1,8 @@
-"""One server, and thousands of simulated agents that hold their polls."""
+"""Servers, and thousands of simulated agents that hold their polls."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +24,7 @@ from bench.members import GROUP, Member
 from bench.processes import resident
 from jitgate.clock import SystemClock
 from jitgate.core import resource_id
+from jitgate.ops.directory import SHARED_KEYS
 
 _PROCESSES = 2
 _AT_ONCE = 500
@@ -44,7 +47,7 @@ class Took:
 @dataclass(frozen=True, slots=True)
 class Reached:
     """A change that agents have taken over. `seconds`: after how many each had it; `server`, `agents`: the seconds of
-    processor time that the server, and all simulated agents together, took until the last one had it."""
+    processor time that all servers, and all simulated agents together, took until the last one had it."""
 
     seconds: Sequence[float]
     server: float
@@ -52,14 +55,20 @@ class Reached:
 
 
 class Swarm:
-    """A context manager. `resident`: the server's memory without any agent, in bytes."""
+    """A context manager. `alone`: the memory of the first server without any agent, in bytes."""
 
-    def __init__(self, directory: Path, count: int) -> None:
+    def __init__(self, directory: Path, count: int, database: str = "", replicas: int = 1) -> None:
+        """`database`: a URL; "": a file. `replicas`: servers on it, each with its share of the agents."""
         self.count = count
         self._directory = directory
-        # The agent beside the server has a firewall that is not this machine's.
-        self._beside = Namespace("swarm")
-        self._jitgate = Jitgate(directory, {"beside": self._beside.name})
+        self._url = database or f"sqlite:///{directory / 'jitgate.db'}"
+        places = [directory, *(directory.with_name(f"{directory.name}-{at}") for at in range(1, replicas))]
+        # The agents beside the servers have firewalls that are not this machine's.
+        self._beside = [Namespace(f"swarm{at}") for at in range(replicas)]
+        self._servers = [
+            Jitgate(place, {f"beside-{at}": beside.name}, {"JITGATE_DATABASE": database})
+            for at, (place, beside) in enumerate(zip(places, self._beside, strict=True))
+        ]
         self._took: list[Took] = []
         self._playing: list[int] = []
         self._opened = ExitStack()
@@ -67,13 +76,19 @@ class Swarm:
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
-            opened.enter_context(self._beside)
-            self._jitgate.start()
-            opened.callback(self._jitgate.__exit__, None, None, None)
+            for beside in self._beside:
+                opened.enter_context(beside)
+            first, *others = self._servers
+            first.start()
+            opened.callback(first.__exit__, None, None, None)
             self.alone = self.resident()
-            self._jitgate.__exit__(None, None, None)
-            self._subscription = members.fill(self._directory, self.count)
-            self._jitgate.start()
+            first.__exit__(None, None, None)
+            self._subscription = members.fill(self._url, self.count)
+            first.start()
+            for each in others:
+                for name in (*SHARED_KEYS, "owner.token"):
+                    shutil.copy(first.directory / name, each.directory / name)
+                opened.enter_context(each)
             self._start_agents(opened)
             self._wait_until(lambda: len({took.number for took in self._took}) == self.count, "all agents to connect")
             self._wait_until_quiet()
@@ -83,17 +98,17 @@ class Swarm:
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
-    # --- what the server costs ------------------------------------------------------------------------
+    # --- what the servers cost ------------------------------------------------------------------------
 
     def resident(self) -> int:
-        """Bytes of memory that the server has."""
-        return resident(self._pid)
+        """Bytes of memory that the first server has."""
+        return resident(self._servers[0].pid("server"))
 
     def load(self, seconds: float) -> float:
-        """Cores that the server uses, user and system, while nobody asks for anything."""
-        before, began = self._used(self._pid), time.monotonic()
+        """Cores that the servers use together, user and system, while nobody asks for anything."""
+        before, began = self._busy(), time.monotonic()
         time.sleep(seconds)
-        return (self._used(self._pid) - before) / (time.monotonic() - began)
+        return (self._busy() - before) / (time.monotonic() - began)
 
     # --- changes --------------------------------------------------------------------------------------
 
@@ -114,7 +129,7 @@ class Swarm:
 
     def _reached(self, targets: Sequence[Target], count: int, is_it: Callable[[Took], bool]) -> Reached:
         already = len(self._took)
-        server, agents = self._used(self._pid), sum(map(self._used, self._playing))
+        server, agents = self._busy(), sum(map(self._used, self._playing))
         with ExitStack() as opened:
             connections = [opened.enter_context(Connection(target)) for target in targets]
             began = self._clock.elapsed()
@@ -130,7 +145,7 @@ class Swarm:
                 return len(found) == count
 
             self._wait_until(have_all, f"{count} agents to have a change")
-            server, agents = self._used(self._pid) - server, sum(map(self._used, self._playing)) - agents
+            server, agents = self._busy() - server, sum(map(self._used, self._playing)) - agents
             for each in asking:
                 each.join()
         self._wait_until_quiet()
@@ -140,7 +155,7 @@ class Swarm:
         place = f"/subscriptions/{self._subscription}/resourceGroups/{GROUP}"
         path = f"{place}/providers/Microsoft.Security/locations/global/jitNetworkAccessPolicies/bench{action}"
         token = (self._directory / "owner.token").read_text().strip()
-        port = int(self._jitgate.url.rpartition(":")[2])
+        port = int(self._servers[0].url.rpartition(":")[2])
         ca, path = self._directory / "ca.pem", f"{path}?api-version=2020-01-01"
         return Target(port, ca, path, json.dumps(body), token, method=method)
 
@@ -149,9 +164,9 @@ class Swarm:
 
     # --- below ----------------------------------------------------------------------------------------
 
-    @property
-    def _pid(self) -> int:
-        return self._jitgate.pid("server")
+    def _busy(self) -> float:
+        """Seconds of processor time that the servers have taken."""
+        return sum(self._used(each.pid("server")) for each in self._servers)
 
     def _used(self, pid: int) -> float:
         """Seconds of processor time (proc_pid_stat(5))."""
@@ -160,8 +175,8 @@ class Swarm:
 
     def _start_agents(self, opened: ExitStack) -> None:
         share = -(-self.count // _PROCESSES)
-        for first in range(0, self.count, share):
-            command = [sys.executable, "-m", "bench.agents", str(self._directory), str(first)]
+        for first, server in zip(range(0, self.count, share), cycle(self._servers), strict=False):
+            command = [sys.executable, "-m", "bench.agents", str(server.directory), str(first)]
             command.append(str(min(share, self.count - first)))
             with (self._directory / "agents.log").open("ab") as log:
                 process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -177,12 +192,12 @@ class Swarm:
             self._took.append(Took(int(number), float(at), int(protected), int(opened)))
 
     def _wait_until_quiet(self) -> None:
-        """Return when the server has nothing left to do but to hold polls."""
+        """Return when the servers have nothing left to do but to hold polls."""
         give_up = time.monotonic() + _PATIENCE_SECONDS
         while True:
-            heard, used = len(self._took), self._used(self._pid)
+            heard, used = len(self._took), self._busy()
             time.sleep(_QUIET_SECONDS)
-            is_busy = self._used(self._pid) - used > _QUIET_SECONDS * 0.7
+            is_busy = self._busy() - used > _QUIET_SECONDS * 0.7
             if len(self._took) == heard or not is_busy or time.monotonic() > give_up:
                 return
 

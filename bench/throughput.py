@@ -20,7 +20,7 @@ _WARMING_SECONDS = 1.0
 _OTHER_CLIENTS = (1, 8, 64)
 """How many, beside those that the aims are about."""
 _BRIEF_TIMES, _BRIEF_SECONDS = 3, 3.0
-_DURABLE = ("max_connections=200", "listen_addresses=")
+DURABLE = ("max_connections=200", "listen_addresses=")
 """A PostgreSQL as it comes: what it has committed is on disk."""
 _BARE: Mapping[str, Sequence[str]] = {"grouped": (), "own": ("--own-commit",), "plain": ("--plain",)}
 _NAMES = {"grouped": "INSERT, grouped commits", "own": "INSERT, own commit", "postgresql": "INSERT, grouped commits"}
@@ -49,7 +49,7 @@ def measure(scratch: Path, times: int, seconds: float, details: dict[str, Any]) 
 
 
 def _measure_postgresql(scratch: Path, rounds: Rounds) -> Iterator[Row]:
-    cluster = Cluster(_DURABLE, str(scratch.parent))  # on the same disk, where its own user may enter
+    cluster = Cluster(DURABLE, str(scratch.parent))  # on the same disk, where its own user may enter
     with ExitStack() as opened:
         opened.callback(cluster.close)
         ours, theirs = (cluster.url(cluster.create()) for _ in range(2))

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,7 +59,7 @@ class Figures:
             "grantsOpenedTwice": self.opened_twice,
             "seconds": round(self.seconds, 1),
             "secondsWithoutService": round(self.without_service, 1),
-            "worstCloseLatenessSeconds": {kind: round(late, 3) for kind, late in sorted(self.worst.items())},
+            "worstCloseLatenessSeconds": {kind: _rounded(late) for kind, late in sorted(self.worst.items())},
             "failedSeeds": sorted(self.failed),
         }
 
@@ -73,6 +74,11 @@ class Figures:
         return "\n".join(f"{_words(name):28} {_text(value)}" for name, value in told.items())
 
 
+def _rounded(late: float) -> float | None:
+    """None: what was open had never been granted, so there is no end that it is late for. JSON has no infinity."""
+    return round(late, 3) if isfinite(late) else None
+
+
 def _words(name: str) -> str:
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
 
@@ -80,7 +86,10 @@ def _words(name: str) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         total = f"{sum(value.values())}: " if value and all(isinstance(each, int) for each in value.values()) else ""
-        return total + (", ".join(f"{name} {count}" for name, count in value.items()) or "none")
+        return total + (
+            ", ".join(f"{name} {'never granted' if count is None else count}" for name, count in value.items())
+            or "none"
+        )
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return f"{value:,}"

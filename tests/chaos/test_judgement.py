@@ -1,5 +1,7 @@
 """Stories follow from their seeds, and who judges them sees what is wrong."""
 
+import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -79,6 +81,12 @@ def test_a_failpoint_that_many_stories_were_to_die_at_and_none_did_is_named() ->
     figures.add(more)
     assert figures.never_died_at(tries=30) == ["hosts.nft.before"]
     assert figures.as_json()["failpointsNeverDiedAt"] == ["audit.sealed", "hosts.nft.before"]
+
+
+def test_what_was_open_and_never_granted_is_told_in_words_and_in_json() -> None:
+    figures = Figures(worst={"host": math.inf, "cloud": 1.5})
+    assert json.loads(json.dumps(figures.as_json(), allow_nan=False))["worstCloseLatenessSeconds"]["host"] is None
+    assert "cloud 1.5, host never granted" in figures.table()
 
 
 def test_in_the_dozen_of_every_run_everything_breaks_everywhere() -> None:
