@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, Self
 
 from sqlalchemy import NullPool, create_engine, text
 from tests.netns import ALICE4, HOST4, Namespace, Network
-from tests.processes import Jitgate, until
+from tests.processes import Jitgate, share_keys, until
 
 from bench import grants
 from bench.client import Connection, Target
@@ -23,7 +22,6 @@ from bench.processes import resident
 from jitgate.core.desired import Protocol
 from jitgate.core.machine import Machine
 from jitgate.core.prefixes import of_address
-from jitgate.ops.directory import SHARED_KEYS
 
 SSH = 22
 TRAFFIC = 9000
@@ -116,8 +114,7 @@ class Installation:
         directory = self._directory.with_name(f"{self._directory.name}-joined")
         own = opened.enter_context(Namespace("joined"))
         other = Jitgate(directory, {"beside": own.name}, {"JITGATE_DATABASE": self._url})
-        for name in (*SHARED_KEYS, "owner.token"):
-            shutil.copy(self._directory / name, directory / name)
+        share_keys(self.jitgate, other)
         opened.enter_context(other)
         return replace(self.initiate, port=int(other.url.rpartition(":")[2]))
 

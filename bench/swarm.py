@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.netns import Namespace
-from tests.processes import Jitgate
+from tests.processes import Jitgate, share_keys
 
 from bench import members
 from bench.client import Connection, Target
@@ -24,7 +23,6 @@ from bench.members import GROUP, Member
 from bench.processes import resident
 from jitgate.clock import SystemClock
 from jitgate.core import resource_id
-from jitgate.ops.directory import SHARED_KEYS
 
 _PROCESSES = 2
 _AT_ONCE = 500
@@ -85,9 +83,8 @@ class Swarm:
             first.__exit__(None, None, None)
             self._subscription = members.fill(self._url, self.count)
             first.start()
+            share_keys(first, *others)
             for each in others:
-                for name in (*SHARED_KEYS, "owner.token"):
-                    shutil.copy(first.directory / name, each.directory / name)
                 opened.enter_context(each)
             self._start_agents(opened)
             self._wait_until(lambda: len({took.number for took in self._took}) == self.count, "all agents to connect")

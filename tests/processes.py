@@ -8,6 +8,7 @@ with Jitgate(tmp_path, {"web-1": network.host.name}) as jitgate:
 
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -22,6 +23,8 @@ from urllib.parse import urlsplit
 
 import httpx
 from tests.netns import Namespace
+
+from jitgate.ops.directory import SHARED_KEYS
 
 COMMAND = (sys.executable, "-P", "-m", "jitgate.main")
 _START_SECONDS = 60.0
@@ -225,6 +228,13 @@ def assert_shuts_on_time(grant: Mapping[str, Any], is_open: Callable[[], bool]) 
 def sleep_past_end(grant: Mapping[str, Any]) -> None:
     """Wait until just after a grant's end."""
     time.sleep(max(0.0, left(grant) + 0.02))
+
+
+def share_keys(first: Jitgate, *others: Jitgate) -> None:
+    """Give others the keys of the first, and the owner's token for the tests."""
+    for other in others:
+        for name in (*SHARED_KEYS, "owner.token"):
+            shutil.copy(first.directory / name, other.directory / name)
 
 
 def until(look: Callable[[], T | None], otherwise: str, seconds: float = _START_SECONDS) -> T:

@@ -149,7 +149,7 @@ class House:
         figures.operations.update(ledger.operations)
         broken = [step.act for step in story.steps if isinstance(step.act, Break)]
         figures.faults.update(each.kind for each in broken)
-        figures.armed.update(each.failpoint for each in broken if each.kind == "failpoint")
+        figures.armed.update(each.failpoint for each in broken if each.failpoint)
         figures.died.update(telling.died)
         figures.past_deadline = len(ledger.too_late())
         figures.worst = {kind: ledger.worst(machines) for kind, machines in _KINDS.items()}

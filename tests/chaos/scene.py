@@ -11,7 +11,6 @@
 `SQLITE`: one server, its database on a small disk. `POSTGRESQL`: two replicas behind a balancer, the database on it.
 """
 
-import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -24,9 +23,9 @@ from tests.chaos.story import POSTGRESQL
 from tests.chaos.world import MACHINES, PORTS
 from tests.netns import HOST4, Namespace, Network
 from tests.postgresql import Cluster
+from tests.processes import share_keys
 
 from jitgate.clock import SystemClock
-from jitgate.ops.directory import SHARED_KEYS
 from jitgate.testing.azure.arm import Arm
 from jitgate.testing.azure.data_plane import DataPlane
 from jitgate.testing.azure.scene import SUBSCRIPTION, rule
@@ -147,8 +146,7 @@ class Scene:
         settings = _SETTINGS.format(address=HOST4, name=host, namespace=namespace.name)
         made = Replica(self.disk.path / name, self.hub, settings, self._directory, database)
         for first in self.replicas:
-            for key in (*SHARED_KEYS, "owner.token"):
-                shutil.copy(first.directory / key, made.directory / key)
+            share_keys(first, made)
         self.replicas.append(self._stack.push(made))  # Before it starts: a start that fails leaves something, too.
         made.start()
 

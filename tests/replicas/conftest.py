@@ -1,14 +1,11 @@
 """Replicas as real processes on one PostgreSQL, and what is in front of them."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.netns import HOST4, Network
 from tests.processes import Jitgate
-
-from jitgate.ops.directory import SHARED_KEYS
 
 NOTICE = '[server]\ndrain_notice = "1s"\n'
 
@@ -24,10 +21,3 @@ def replica(directory: Path, url: str, network: Network, role: str = "all", sett
     hosts = {directory.name: "jg-none"}
     environment = {"JITGATE_DATABASE": url}
     return Jitgate(directory, hosts, environment, settings=settings, namespace=network.host, address=HOST4, role=role)
-
-
-def share_keys(first: Jitgate, *others: Jitgate) -> None:
-    """Give others the keys of the first, and the owner's token for the tests."""
-    for other in others:
-        for name in (*SHARED_KEYS, "owner.token"):
-            shutil.copy(first.directory / name, other.directory / name)

@@ -13,8 +13,8 @@ from tests.balancer import Balancer
 from tests.joined import Joined
 from tests.netns import ALICE4, BOB4, HOST4, Network
 from tests.postgresql import database, execute
-from tests.processes import Jitgate, sleep_past_end, until
-from tests.replicas.conftest import replica, share_keys
+from tests.processes import Jitgate, share_keys, sleep_past_end, until
+from tests.replicas.conftest import replica
 
 pytestmark = pytest.mark.needs_root
 

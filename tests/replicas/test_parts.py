@@ -10,8 +10,8 @@ import pytest
 from tests.joined import Joined
 from tests.netns import ALICE4, BOB4, Network
 from tests.postgresql import database
-from tests.processes import MODULES, Jitgate, until
-from tests.replicas.conftest import NOTICE, replica, share_keys
+from tests.processes import MODULES, Jitgate, share_keys, until
+from tests.replicas.conftest import NOTICE, replica
 
 from jitgate.config.parts import Part
 from jitgate.core.errors import Invalid

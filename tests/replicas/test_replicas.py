@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.netns import ALICE4, HOST4, Listener, Namespace, Network
 from tests.postgresql import database
-from tests.processes import Jitgate, assert_shuts_on_time, left, until
-from tests.replicas.conftest import NOTICE, share_keys
+from tests.processes import Jitgate, assert_shuts_on_time, left, share_keys, until
+from tests.replicas.conftest import NOTICE
 from tests.stalls import Stalls
 
 pytestmark = pytest.mark.needs_root

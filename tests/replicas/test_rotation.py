@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.postgresql import cluster
-from tests.processes import Jitgate, until
-from tests.replicas.conftest import share_keys
+from tests.processes import Jitgate, share_keys, until
 from tests.rotation.clients import Clients, have_come, kid, sealed_by, shown_serial, verify, whoami
 from typer.testing import CliRunner
 

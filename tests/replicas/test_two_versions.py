@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.netns import ALICE4, HOST4, Network
 from tests.postgresql import cluster, execute
-from tests.processes import Jitgate, until
-from tests.replicas.conftest import NOTICE, share_keys
+from tests.processes import Jitgate, share_keys, until
+from tests.replicas.conftest import NOTICE
 
 import jitgate
 from jitgate.store.migrations import newest

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from tests.postgresql import Cluster, cluster, execute
 from tests.store.rows import add_scope
+from tests.store.test_doors import gathered
 from tests.store.test_lease import LENGTH, SCOPE
 
 from jitgate.clock import ManualClock
@@ -89,15 +90,6 @@ def count_prepared(tx: Tx) -> int:
     return int(tx.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one())
 
 
-async def together(store: Store, *work: Callable[[Tx], object]) -> None:
-    """Have functions share a transaction, because they waited for the same one to end."""
-    asked = threading.Event()
-    writes = [asyncio.ensure_future(store.write(each)) for each in (lambda _: asked.wait(), *work)]
-    await asyncio.sleep(0.05)
-    asked.set()
-    await asyncio.gather(*writes, return_exceptions=True)
-
-
 async def refused_read(store: Store) -> None:
     await asyncio.gather(*(store.read(refuse) for _ in range(4)), return_exceptions=True)
 
@@ -107,7 +99,10 @@ async def refused_write(store: Store) -> None:
 
 
 async def refused_beside_another(store: Store) -> None:
-    await together(store, look, refuse)
+    async with gathered(store):
+        writes = [asyncio.create_task(store.write(each)) for each in (look, refuse)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*writes, return_exceptions=True)
 
 
 @pytest.mark.parametrize("refused", [refused_read, refused_write, refused_beside_another])

@@ -143,8 +143,8 @@ class Reader(_Session):
 
     def _read(self, job: Job[Any]) -> None:
         connection = self._opened()
-        # Committed, though nothing was written: at a rollback psycopg forgets all statements that it has prepared. That
-        # is what helps where the database did not take one.
+        # Committed, though nothing was written: at a rollback psycopg forgets all statements that it has prepared. It
+        # has to, only where the database refused one.
         with connection.begin() as transaction:
             job.run(Tx(connection, self._time.now(time.latest(connection))))
             if job.error is not None and _state(job.error) is not None:
@@ -253,9 +253,9 @@ def _run(connection: Connection, job: Job[Any], now: datetime, *, alone: bool) -
     succeeded = job.run(Tx(connection, now, consequences))
     if job.error is not None and (outage(job.error) is not None or _state(job.error) == _PLAN_IS_OLD):
         raise job.error
-    if not succeeded and not alone:
-        _go_back(connection, b"ROLLBACK TO job")
     if not alone:
+        if not succeeded:
+            _go_back(connection, b"ROLLBACK TO job")
         _driver(connection).execute("RELEASE job")
     return consequences if succeeded else Consequences()
 

@@ -207,7 +207,8 @@ class Enforcer:
         if self._kernel.shut_at_boot():
             return []
         try:
-            self._kernel.nft.run(list(filter(None, [boot.read(self._state_dir)])))
+            if ruleset := boot.read(self._state_dir):
+                self._kernel.nft.run([ruleset])
         except (ConnectorError, OSError) as error:
             return [f"the table was gone, and {boot.FILE}, which would shut its ports, could not be loaded: {error}"]
         if not self._kernel.shut_at_boot():
