@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -20,6 +22,7 @@ from jitgate.clock import ManualClock
 from jitgate.core.errors import Unavailable
 from jitgate.ops.demo import rights, traces
 from jitgate.ops.demo.connections import PORT, Answer, attempts
+from jitgate.ops.demo.listeners import Echo
 from jitgate.ops.demo.network import Node
 from jitgate.ops.demo.story import Story, expect
 from jitgate.ops.demo.telling import Broken, Watched
@@ -210,6 +213,21 @@ def test_a_port_that_answers_is_not_taken_for_shut_nor_a_silent_one_for_open() -
         expect(Answer.NONE, attempts(alice, host))
         with pytest.raises(Broken, match="unanswered"):
             expect(Answer.ACCEPTED, attempts(alice, host))
+
+
+def test_an_echo_takes_the_place_of_an_sshd_whose_connections_and_child_are_not_gone_yet() -> None:
+    with Network() as network:
+        host = Node("host", (HOST4, HOST6), network.host.name)
+        alice = Node("alice", (ALICE4, ALICE6), network.alice.name)
+        with network.host.make_socket(socket.AF_INET) as child:
+            child.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            child.bind((HOST4, PORT))
+            child.listen()
+            with network.alice.connect(HOST4, PORT):
+                child.accept()[0].close()
+            threading.Timer(0.3, child.shutdown, [socket.SHUT_RDWR]).start()
+            Echo(Mock(machines=[host]))
+        expect(Answer.ACCEPTED, attempts(alice, host))
 
 
 @pytest.mark.parametrize(("held_up", "silent"), [(0.0, -1.0), (3.0, 1.95)])

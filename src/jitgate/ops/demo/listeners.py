@@ -1,5 +1,6 @@
 """What listens on the demo's machines: a real sshd where that can be, else an echo; and sessions with it."""
 
+import errno
 import shlex
 import shutil
 import socket
@@ -141,10 +142,7 @@ class Echo:
 
     def __init__(self, network: Network) -> None:
         for machine in network.machines:
-            listening = make_socket(machine, socket.AF_INET6)
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            listening.bind(("::", PORT))
-            listening.listen()
+            listening = _listening(machine)
             threading.Thread(target=_accept, args=(listening, machine), daemon=True).start()
 
     def connect(self, client: Node, machine: Node) -> Session:
@@ -160,6 +158,26 @@ class Echo:
 
     def command(self, client: Node, machine: Node) -> str:
         return f"ip netns exec {client.namespace} bash -c 'cat < /dev/tcp/{machine.addresses[0]}/{PORT}'"
+
+
+def _listening(machine: Node) -> socket.socket:
+    """A socket that listens on a machine, as soon as the port is free. Raises Unavailable."""
+    made = make_socket(machine, socket.AF_INET6)
+    made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    # An sshd that was given up has ended connections, and may leave a child that takes a moment to let go of the port.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    give_up = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            made.bind(("::", PORT))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > give_up:
+                made.close()
+                raise Unavailable(f"port {PORT} of {machine} cannot be listened on: {error.strerror}") from None
+            time.sleep(0.02)
+        else:
+            made.listen()
+            return made
 
 
 def _tried(listeners: Listeners, network: Network) -> Listeners:
