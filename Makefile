@@ -59,7 +59,7 @@ recording: setup-dev ## run the demo, and draw what it prints: the recording on 
 ##@ Prove it
 .PHONY: test
 test: lint types ## everything that must hold before a change lands: lint, types, import rules, all tests
-	$(PYTEST) -n $(JOBS) --maxprocesses 8 --dist loadfile
+	$(PYTEST) -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: setup-dev ## code style, format, and which room may import which

@@ -29,11 +29,17 @@ settings.register_profile(
 settings.load_profile(os.environ.get("JITGATE_PROFILE", "short"))
 
 
+_WAIT = ("crash", "joined_hosts", "chaos", "ops", "replicas", "stateful")
+"""Directories whose tests mostly wait for processes and deadlines. They begin first: at the end, with nothing else left
+to do, all would wait for them."""
+
 _ASKED_FOR = (("live_azure", "JITGATE_LIVE_AZURE"), ("live_aws", "JITGATE_LIVE_AWS"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a real cloud, unless asked for. Skip what is marked `needs_root` for everybody else."""
+    """Leave out what needs a real cloud, unless asked for. Skip what is marked `needs_root` for everybody else. What
+    waits long comes first."""
+    items.sort(key=_order)
     for marker, named in _ASKED_FOR:
         if named not in os.environ:
             left_out = [item for item in items if item.get_closest_marker(marker)]
@@ -45,6 +51,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("needs_root"):
             item.add_marker(skip)
+
+
+def _order(item: pytest.Item) -> int:
+    directory = item.path.parent.name
+    return _WAIT.index(directory) if directory in _WAIT else len(_WAIT)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,6 +19,7 @@ from tests.house import (
     port,
     until,
 )
+from tests.trips import counted_trips
 
 from jitgate.audit import Operation
 from jitgate.core.access import Ask, CloseReason, State
@@ -50,6 +51,17 @@ async def test_a_request_opens_its_port_for_its_source_only(house: House) -> Non
     assert house.reaches("web-1", HERE)
     assert not house.reaches("web-1", ELSEWHERE)
     assert house.reaches("web-2")
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_who_asks_waits_for_few_ways_to_the_database_and_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is decided by is asked for together, and what is written goes with the next that is asked."""
+    async with House(url=url) as house:
+        await house.put(part("web-1"))
+        trips = counted_trips(monkeypatch)
+        await requests.initiate(house.service, house.alice, policy_id(), ask("web-1"))
+    assert len(trips) <= 6, trips
+    assert sum(trips) >= 14, "all statements go this way"
 
 
 async def test_a_port_shuts_at_its_end_and_not_before(house: House) -> None:

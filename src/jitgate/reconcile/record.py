@@ -201,7 +201,7 @@ def _or_sooner(begun: Pass, state: Scope | None, due: datetime) -> datetime:
 
 def _unchanged(tx: Tx, begun: Pass) -> list[Grant]:
     """The pass's grants that nobody has changed since it began; the others have another pass coming."""
-    return [grant for grant in begun.grants if grants.revision(tx, grant.uid) == grant.revision]
+    return grants.unchanged(tx, begun.grants)
 
 
 def _move(tx: Tx, moves: Sequence[Move]) -> None:

@@ -200,10 +200,11 @@ def _hidden(asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]) -> t
 def _decide(
     tx: Tx, asker: Asker, ask: Ask, covering: Sequence[tuple[str, Policy]]
 ) -> tuple[Decision, dict[str, Machine]]:
-    known = {one.key: one for one in plans.gated(tx, machines.by_keys(tx, _machine_keys(ask)).values())}
-    rails = guardrails.list_all(tx)
-    over = freezes.over(tx, asker.principal.uid, [machine.id for machine in known.values()])
-    decision = decide(ask, [policy for _, policy in covering], known, rails, asker.principal, tx.now, over)
+    present, gate = machines.ask_by_keys(tx, _machine_keys(ask)), plans.ask_gate(tx)
+    rails, frozen = guardrails.ask_all(tx), freezes.ask_over(tx)
+    known = {one.key: one for one in gate(present().values())}
+    over = frozen(asker.principal.uid, [machine.id for machine in known.values()])
+    decision = decide(ask, [policy for _, policy in covering], known, rails(), asker.principal, tx.now, over)
     if isinstance(decision, NeedsApproval):
         own = reconsideration.behind(tx, asker.principal.uid, tx.now)
         others = [one for one in role_rows.people_who_may(tx, roles.APPROVE) if one.uid not in own]

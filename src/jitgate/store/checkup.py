@@ -12,6 +12,7 @@ from jitgate.core.errors import Unavailable
 from jitgate.store import postgresql, sqlite
 from jitgate.store.database import parse
 from jitgate.store.migrations import standing
+from jitgate.store.prepared import AtOnce
 from jitgate.store.schema import EPOCH, MICROSECOND
 from jitgate.store.time import DatabaseClock, StoreTime, latest
 
@@ -64,4 +65,4 @@ def _condition(connection: Connection) -> Condition:
     missing = tuple(each.id for each in found.missing)
     unlike = tuple(differences(connection)) if found.is_known and not missing else ()
     microseconds: int = connection.execute(select(DatabaseClock())).scalar_one()
-    return Condition(found.fits, missing, unlike, EPOCH + microseconds * MICROSECOND, latest(connection))
+    return Condition(found.fits, missing, unlike, EPOCH + microseconds * MICROSECOND, latest(AtOnce(connection)))

@@ -32,8 +32,8 @@ def classify_below(tx: Tx, scope: str) -> None:
 
 def remember_access(tx: Tx, moves: Iterable[Move]) -> None:
     """Keep for each machine when and for whom a port of it last opened."""
-    opened = [m for m in moves if m.state is State.OPEN]
-    tx.run(_remember, [{"of_uuid": m.grant.machine, "at": m.at, "by": m.grant.principal} for m in opened])
+    last = {m.grant.machine: m for m in moves if m.state is State.OPEN}
+    tx.run(_remember, [{"of_uuid": uuid, "at": m.at, "by": m.grant.principal} for uuid, m in last.items()])
 
 
 def is_below(places: Sequence[str], id_key: ColumnElement[str] = machine.c.id_key) -> ColumnElement[bool]:

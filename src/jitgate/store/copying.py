@@ -15,6 +15,7 @@ from jitgate.clock import Clock
 from jitgate.core.errors import Conflict, Invalid, Unavailable
 from jitgate.store import postgresql, sqlite, time
 from jitgate.store.database import MOVED, Store, Tx, parse
+from jitgate.store.prepared import AtOnce
 from jitgate.store.schema import (
     activity,
     duty,
@@ -68,7 +69,8 @@ def _move(one: Connection, other: Connection, check: Callable[[Tx], object], nam
         rows = {table.name: _copy(one, other, table) for table in metadata.sorted_tables}
         for table in metadata.sorted_tables:
             _compare(one, other, table)
-        check(Tx(other, time.latest(other)))
+        way = AtOnce(other)
+        check(Tx(way, time.ask_latest(way)))
         _number_on(one, other)
         _free_leases(other)
     one.execute(insert(meta).values(name=MOVED, value=name))

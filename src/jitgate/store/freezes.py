@@ -1,6 +1,6 @@
 """Freezes: what is kept shut for a person or below a scope path."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,11 +39,21 @@ def over(tx: Tx, person: str, machine_ids: Iterable[str]) -> list[Freeze]:
 
     Mostly there is none, and then that is all that is looked at.
     """
-    few = tx.fetch(_some, {"most": _FEW + 1})
-    if len(few) <= _FEW:
-        return [_freeze(row) for row in few]
-    keys = [person_key(person), *keys_over(machine_ids)]
-    return [freeze for key in keys for freeze in in_force(tx, key)]
+    return ask_over(tx)(person, machine_ids)
+
+
+def ask_over(tx: Tx) -> Callable[[str, Iterable[str]], list[Freeze]]:
+    """The same, asked ahead."""
+    some = tx.ask_once(_some, {"most": _FEW + 1})
+
+    def over(person: str, machine_ids: Iterable[str]) -> list[Freeze]:
+        few = some()
+        if len(few) <= _FEW:
+            return [_freeze(row) for row in few]
+        keys = [person_key(person), *keys_over(machine_ids)]
+        return [freeze for key in keys for freeze in in_force(tx, key)]
+
+    return over
 
 
 def of_person(tx: Tx, uid: str) -> list[Freeze]:

@@ -18,7 +18,7 @@ from jitgate.store.classification import remember_access
 from jitgate.store.database import Tx
 from jitgate.store.prepared import Prepared, literal_in
 from jitgate.store.schema import grant_key, grants, group_member, machine
-from jitgate.store.wants import parameters
+from jitgate.store.wants import keyed, parameters
 
 NOT_OVER = ("pending", "scheduled", "opening", "open")
 
@@ -109,10 +109,11 @@ def get(tx: Tx, uids: Sequence[str]) -> dict[str, Grant]:
 _by_uid = select(*_columns).where(grants.c.uid.in_(bindparam("uids", expanding=True)))
 
 
-def revision(tx: Tx, uid: str) -> int | None:
-    """How often a grant has been changed; None: there is no such grant."""
-    rows = tx.fetch(_revision, {"grant_uid": uid})
-    return rows[0].revision if rows else None
+def unchanged(tx: Tx, some: Sequence[Grant]) -> list[Grant]:
+    """Those that nobody has changed since they were read."""
+    found = tx.fetch_each(_revision, ({"grant_uid": grant.uid} for grant in some))
+    read = zip(some, found, strict=True)
+    return [grant for grant, rows in read if [row.revision for row in rows] == [grant.revision]]
 
 
 _revision = Prepared(select(grants.c.revision).where(grants.c.uid == bindparam("grant_uid")))
@@ -141,7 +142,8 @@ def _candidates(tx: Tx, new: Grant) -> list[Grant]:
     place = {"principal": new.principal, "machine": new.machine, "port": new.port}
     if any(is_wide(prefix) for prefix in new.sources):
         return [from_row(row) for row in tx.execute(_not_over_of, place)]
-    found = [tx.fetch(_with_key, {**place, "protocol": str(k.protocol), "prefix": k.prefix}) for k in new.keys()]
+    keys = ({**place, "protocol": str(key.protocol), "prefix": key.prefix} for key in new.keys())
+    found = tx.fetch_each(_with_key, keys)
     return list({row.uid: from_row(row) for rows in found for row in rows}.values())
 
 
@@ -154,20 +156,7 @@ _not_over_of = select(*_columns).where(
 )
 
 
-# All grants of the key first: a person can have thousands on one port, and PostgreSQL would look through those, unless
-# it has counted them.
-_keyed = (
-    select(*_columns)
-    .join(grant_key, grant_key.c.grant == grants.c.uid)
-    .where(
-        grant_key.c.machine == bindparam("machine"),
-        grant_key.c.port == bindparam("port"),
-        grant_key.c.protocol == bindparam("protocol"),
-        grant_key.c.prefix == bindparam("prefix"),
-    )
-    .cte("keyed")
-    .prefix_with("MATERIALIZED", dialect="postgresql")
-)
+_keyed = keyed(*_columns)
 _with_key = Prepared(
     select(*(_keyed.c[column.key] for column in _columns)).where(
         _keyed.c.principal == bindparam("principal"),
@@ -276,7 +265,7 @@ def live_below(tx: Tx, scope_path: str) -> list[Grant]:
 
 def superseded_by(tx: Tx, uids: Sequence[str]) -> list[Grant]:
     """Grants that wait for one of these to open, to be closed then."""
-    return [from_row(row) for uid in uids for row in tx.fetch(_superseded_by, {"new": uid})]
+    return [from_row(row) for rows in tx.fetch_each(_superseded_by, ({"new": uid} for uid in uids)) for row in rows]
 
 
 _superseded_by = Prepared(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,7 +53,13 @@ def get(tx: Tx, name: str) -> Guardrail | None:
 
 def list_all(tx: Tx) -> list[Guardrail]:
     """Every guardrail, by name."""
-    return [_guardrail(row) for row in tx.fetch(_list, {})]
+    return ask_all(tx)()
+
+
+def ask_all(tx: Tx) -> Callable[[], list[Guardrail]]:
+    """The same, asked ahead."""
+    rows = tx.ask_once(_list, {})
+    return lambda: [_guardrail(row) for row in rows()]
 
 
 def remove(tx: Tx, name: str) -> bool:

@@ -41,6 +41,7 @@ class Job(Generic[T]):
         """Run the function and keep what came of it. Whether it came to its end."""
         try:
             self.result = self._context.run(self.fn, tx)
+            tx.finish()
             self.error = None
         except StopIteration as error:  # a future refuses to carry it
             self.error = RuntimeError(f"the function let StopIteration out: {error}")

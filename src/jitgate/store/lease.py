@@ -30,9 +30,9 @@ def renew(tx: Tx, scope: str, owner: str, length: timedelta) -> bool:
     return tx.execute(_renew, {"scope_name": scope, "owner": owner, **_length(length)}).rowcount == 1
 
 
-def release(tx: Tx, scope: str, owner: str, due_at: datetime | None) -> bool:
-    """Give a scope back, and say when it is to be looked at next. False: it is not this owner's any more."""
-    return tx.run(_release, [{"scope_name": scope, "owner": owner, "due": due_at}]) == 1
+def release(tx: Tx, scope: str, owner: str, due_at: datetime | None) -> None:
+    """Give a scope back, and say when it is to be looked at next; nothing if it is not this owner's any more."""
+    tx.run(_release, [{"scope_name": scope, "owner": owner, "due": due_at}])
 
 
 def _length(length: timedelta) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Machines, as their connectors told them."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -79,10 +79,17 @@ def ids(tx: Tx, uuids: Iterable[str]) -> dict[str, str]:
 
 def by_keys(tx: Tx, keys: Iterable[str]) -> dict[str, Machine]:
     """Present machines by the keys of their ids."""
+    return ask_by_keys(tx, keys)()
+
+
+def ask_by_keys(tx: Tx, keys: Iterable[str]) -> Callable[[], dict[str, Machine]]:
+    """The same, asked ahead."""
     wanted = list(dict.fromkeys(keys))
     if len(wanted) > _FEW:
-        return {row.id_key: from_row(row) for row in _each(tx, _by_key, wanted)}
-    return {row.id_key: from_row(row) for key in wanted for row in tx.fetch(_one_by_key, {"key": key})}
+        many = list(_each(tx, _by_key, wanted))
+        return lambda: {row.id_key: from_row(row) for row in many}
+    asked = [tx.ask(_one_by_key, {"key": key}) for key in wanted]
+    return lambda: {row.id_key: from_row(row) for rows in asked for row in rows()}
 
 
 def find(tx: Tx, text: str) -> list[Machine]:

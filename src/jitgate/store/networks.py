@@ -14,7 +14,7 @@ from jitgate.store.schema import network
 
 def list_all(tx: Tx) -> list[Network]:
     """All, by name."""
-    return [_network(row) for row in tx.fetch(_list, {"most": MOST_NETWORKS})]
+    return [_network(row) for row in tx.ask_once(_list, {"most": MOST_NETWORKS})()]
 
 
 def known(tx: Tx) -> Networks:

@@ -1,6 +1,6 @@
 """Plans, and where just-in-time access is switched off. Both are few, and mostly none."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -55,7 +55,7 @@ def remove(tx: Tx, scope: str) -> bool:
 
 def by_key(tx: Tx) -> dict[str, Plan]:
     """Every plan that was set, by the key of its scope."""
-    return {row.scope_key: _plan(row) for row in tx.fetch(_list, {})}
+    return _by_key(tx.fetch(_list, {}))
 
 
 def disable(tx: Tx, scope: str, why: str, by: str) -> bool:
@@ -85,17 +85,30 @@ def gated(tx: Tx, machines: Iterable[Machine]) -> list[Machine]:
 
     For what people see and ask. Firewalls are held to what policies say, whatever the plan.
     """
-    set_plans = by_key(tx)
-    off = [one.scope for one in list_disabled(tx)]
-    if not set_plans and not off:
-        return list(machines)
-    return [_gated(machine, plans_core.covering(machine.id, set_plans), off, tx.now) for machine in machines]
+    return ask_gate(tx)(machines)
+
+
+def ask_gate(tx: Tx) -> Callable[[Iterable[Machine]], list[Machine]]:
+    """The same, asked ahead."""
+    plans, disabled, now = tx.ask_once(_list, {}), tx.ask_once(_list_disabled, {}), tx.now
+
+    def gate(machines: Iterable[Machine]) -> list[Machine]:
+        set_plans, off = _by_key(plans()), [row.scope for row in disabled()]
+        if not set_plans and not off:
+            return list(machines)
+        return [_gated(machine, plans_core.covering(machine.id, set_plans), off, now) for machine in machines]
+
+    return gate
 
 
 def _gated(machine: Machine, held: Plan, off: list[str], now: datetime) -> Machine:
     uncovered = "" if held.has_jit(now) else held.describe(now)
     disabled = DISABLED if plans_core.disabling(machine.id, off) else ""
     return replace(machine, unsupported=machine.unsupported or disabled, uncovered=uncovered)
+
+
+def _by_key(rows: Iterable[Row[Any]]) -> dict[str, Plan]:
+    return {row.scope_key: _plan(row) for row in rows}
 
 
 def _plan(row: Row[Any]) -> Plan:

@@ -107,12 +107,10 @@ def list_page(
 
 def for_machines(tx: Tx, policy_key: str, machine_keys: Iterable[str]) -> tuple[str, Policy] | None:
     """The uid and those parts of a policy that are about some machines. None: there is no such policy."""
-    rows = tx.fetch(_place, {"key": policy_key})
-    if not rows:
-        return None
-    uid = rows[0].uid
-    parts = [part for one in machine_keys for part in tx.fetch(_part_for, {"uid": uid, "key": one})]
-    return uid, _policy(rows[0], [_part(part) for part in parts])
+    place = tx.ask(_place, {"key": policy_key})
+    parts = tx.fetch_each(_part_under, ({"policy_key": policy_key, "key": one} for one in machine_keys))
+    rows = place()
+    return (rows[0].uid, _policy(rows[0], [_part(row) for found in parts for row in found])) if rows else None
 
 
 def covering(tx: Tx, machine_keys: Iterable[str]) -> list[tuple[str, Policy]]:
@@ -324,6 +322,11 @@ _part_for = Prepared(
     select(policy_machine).where(
         policy_machine.c.policy == bindparam("uid"), policy_machine.c.machine_key == bindparam("key")
     )
+)
+_part_under = Prepared(
+    select(policy_machine)
+    .join(policy, policy_machine.c.policy == policy.c.uid)
+    .where(policy.c.key == bindparam("policy_key"), policy_machine.c.machine_key == bindparam("key"))
 )
 _covering = Prepared(
     select(policy, policy_machine)

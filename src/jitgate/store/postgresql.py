@@ -23,6 +23,7 @@ from jitgate.core.errors import Invalid, Unavailable
 from jitgate.failpoints import failpoint
 from jitgate.store import time
 from jitgate.store.jobs import Job, deliver
+from jitgate.store.pipeline import Pipeline
 from jitgate.store.time import StoreTime
 from jitgate.store.transaction import Consequences, Tx
 from jitgate.store.wake import Wake
@@ -49,11 +50,11 @@ _PLAN_IS_OLD = "0A000"
 _READ_ONLY = "25006"  # read_only_sql_transaction
 # A lock does not fix what a transaction sees, so one that waits for it sees what those before it have done
 # (postgresql.org, LOCK). Reading goes on meanwhile.
-_BESIDE_OTHERS = "LOCK TABLE meta IN ROW EXCLUSIVE MODE"
-_ALONE = "SET LOCAL lock_timeout = '2s'; LOCK TABLE meta IN EXCLUSIVE MODE"
+_BESIDE_OTHERS = ("LOCK TABLE meta IN ROW EXCLUSIVE MODE",)
+_ALONE = ("SET LOCAL lock_timeout = '2s'", "LOCK TABLE meta IN EXCLUSIVE MODE")
 # A process that stands still in the middle of a transaction would keep its locks from all others for ever.
 _END_IF_IT_STANDS_STILL = "SET idle_in_transaction_session_timeout = '10s'"
-_NOTIFY = text("SELECT count(pg_notify(:channel, scope)) FROM unnest(CAST(:scopes AS TEXT[])) AS scope")
+_NOTIFY = "SELECT count(pg_notify(%(channel)s, scope)) FROM unnest(CAST(%(scopes)s AS TEXT[])) AS scope"
 
 
 def engine(url: URL) -> Engine:
@@ -146,7 +147,10 @@ class Reader(_Session):
         # Committed, though nothing was written: at a rollback psycopg forgets all statements that it has prepared. It
         # has to, only where the database refused one.
         with connection.begin() as transaction:
-            job.run(Tx(connection, self._time.now(time.latest(connection))))
+            way = Pipeline(connection)
+            # Asked with the first statement of the function: that is when the snapshot is taken, and `now` is after it.
+            latest = time.ask_latest(way)
+            job.run(Tx(way, lambda: self._time.now(latest())))
             if job.error is not None and _state(job.error) is not None:
                 transaction.rollback()
 
@@ -191,35 +195,39 @@ class Writer(_Session):
 
     def _commit_together(self, jobs: Sequence[Job[Any]]) -> None:
         """Run all and commit them, once nobody else is in the way."""
-        lock = _BESIDE_OTHERS
+        locks: Sequence[str] = _BESIDE_OTHERS
         for pause in _PAUSES:
             try:
-                self._try(jobs, lock)
+                self._try(jobs, locks)
                 return
             except Exception as error:  # by the commit, or by a prepared statement: the driver's own
                 self._undo()
                 if _state(error) not in {*_LOST_TO_ANOTHER, _PLAN_IS_OLD}:
                     raise
                 metrics.DATABASE_RETRIES.inc()
-                lost, lock = error, _ALONE
+                lost, locks = error, _ALONE
             sleep(random.uniform(0, pause))  # noqa: S311 - not for a secret
         raise lost
 
-    def _try(self, jobs: Sequence[Job[Any]], lock: str) -> None:
+    def _try(self, jobs: Sequence[Job[Any]], locks: Sequence[str]) -> None:
         connection = self._opened()
         with connection.begin() as transaction:
-            connection.exec_driver_sql(lock)
-            kept = now = time.latest(connection)
+            way = Pipeline(connection)
+            for lock in locks:
+                way.command(lock)
+            kept = now = time.latest(way)
             consequences = Consequences()
             for job in jobs:
                 now = self._time.now(now)
-                consequences.add(_run(connection, job, now, alone=len(jobs) == 1))
+                consequences.add(_run(way, job, now, alone=len(jobs) == 1))
             if all(job.error is not None for job in jobs):
-                _go_back(connection, b"ROLLBACK")
+                if not any(map(_is_of_database, jobs)):
+                    _go_back(connection, "ROLLBACK")
                 transaction.rollback()
                 return
             if consequences.woken:
-                connection.execute(_NOTIFY, {"channel": _CHANNEL, "scopes": sorted(consequences.woken)})
+                way.command(_NOTIFY, {"channel": _CHANNEL, "scopes": sorted(consequences.woken)})
+            way.flush()
             _commit(transaction)
         self._wake.fire(consequences.woken)
         consequences.come()
@@ -242,22 +250,38 @@ class Writer(_Session):
             self._undo()
 
 
-def _run(connection: Connection, job: Job[Any], now: datetime, *, alone: bool) -> Consequences:
+def _run(way: Pipeline, job: Job[Any], now: datetime, *, alone: bool) -> Consequences:
     """Run one function; what comes of it. `alone`: no others share its transaction, so it needs no savepoint.
 
     Raises what ends the whole transaction.
     """
     if not alone:
-        _driver(connection).execute("SAVEPOINT job")
+        way.command("SAVEPOINT job")
     consequences = Consequences()
-    succeeded = job.run(Tx(connection, now, consequences))
+    succeeded = job.run(Tx(way, lambda: now, consequences))
     if job.error is not None and (outage(job.error) is not None or _state(job.error) == _PLAN_IS_OLD):
         raise job.error
+    if not succeeded:
+        way.drop()
     if not alone:
         if not succeeded:
-            _go_back(connection, b"ROLLBACK TO job")
-        _driver(connection).execute("RELEASE job")
+            _undo_job(way.connection, job)
+        way.command("RELEASE job")
     return consequences if succeeded else Consequences()
+
+
+def _undo_job(connection: Connection, job: Job[Any]) -> None:
+    """Go back to where a function began."""
+    _go_back(connection, "ROLLBACK TO job")
+    if _is_of_database(job):
+        # Some of what psycopg was about to prepare may not have been: it has to forget it all, as after its own.
+        with _driver(connection).transaction(force_rollback=True):
+            pass
+
+
+def _is_of_database(job: Job[Any]) -> bool:
+    """Whether it was the database that refused something."""
+    return job.error is not None and _state(job.error) is not None
 
 
 def _commit(transaction: RootTransaction) -> None:
@@ -307,9 +331,9 @@ class Listener:
             self._wake.fire({each.payload for each in heard if each.pid != self._writer.process_id})
 
 
-def _go_back(connection: Connection, command: bytes) -> None:
+def _go_back(connection: Connection, command: str) -> None:
     """Roll back past psycopg, which would forget all that it has prepared. If this fails, so does what follows."""
-    _driver(connection).pgconn.exec_(command)
+    _driver(connection).pgconn.exec_(command.encode())
 
 
 def _driver(connection: Connection) -> Any:

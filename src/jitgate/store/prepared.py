@@ -4,22 +4,27 @@ Between a statement and the driver SQLAlchemy spends 10 to 25 µs a call, more t
 row, and all of it in the one thread that writes. For the few statements that every request runs, the text
 and the conversion of values are worked out once here, and the driver is called directly, so its errors
 are the driver's own. Anything else goes through `Tx.execute`.
+
+How they get to the database depends on how far away that is: `AtOnce`, or `jitgate.store.pipeline`.
 """
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Delete, Dialect, Insert, Select, Update, literal_column
+from sqlalchemy import ColumnElement, Connection, Delete, Dialect, Insert, Select, Table, Update, literal_column
+from sqlalchemy.sql import visitors
 from sqlalchemy.types import TypeEngine
 
 Convert = Callable[[Any], Any]
+Rows = Callable[[], list[Any]]
+"""Tells what a statement has yielded, as named tuples."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
+class Ready:
     """A statement as one driver takes it.
 
     `names`        the order of the parameters; None: they go by name
@@ -55,55 +60,142 @@ class Prepared:
 
     def __init__(self, statement: Select[Any] | Insert | Update | Delete, columns: Iterable[str] | None = None) -> None:
         self._statement = statement
+        self.tables = frozenset(_tables(statement))
         self._columns = None if columns is None else list(columns)
-        self._ready: dict[str, _Ready] = {}
+        self._ready: dict[str, Ready] = {}
         self._yielded = tuple(statement.exported_columns)
         columns = [column.key or "" for column in self._yielded]
         self._row: Callable[[Iterable[Any]], Any] = namedtuple("Row", columns)._make  # type: ignore[attr-defined]
 
-    def run(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> int:
-        """Run it once for each set of values; how many rows that changed."""
+    def run(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
+        """Run it once for each set of values."""
         if not values:
-            return 0
-        ready = self._for(connection.dialect)
+            return
+        ready = self.ready(connection.dialect)
         cursor = connection.connection.cursor()
         try:
             if len(values) == 1:  # which costs half of what many cost, where there are not many
                 cursor.execute(ready.text, ready.parameters(values[0]))
             else:
                 cursor.executemany(ready.text, [ready.parameters(one) for one in values])
-            return int(cursor.rowcount)
         finally:
             cursor.close()
 
     def fetch(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
         """The rows that it yields, as named tuples."""
-        ready = self._for(connection.dialect)
+        ready = self.ready(connection.dialect)
         cursor = connection.connection.cursor()
         try:
             cursor.execute(ready.text, ready.parameters(values))
-            rows = cursor.fetchall()
+            return self.rows(cursor.fetchall(), connection.dialect)
         finally:
             cursor.close()
-        return [self._row(ready.read(row)) for row in rows]
 
-    def _for(self, dialect: Dialect) -> _Ready:
+    def rows(self, fetched: Iterable[Iterable[Any]], dialect: Dialect) -> list[Any]:
+        """What a driver has fetched, as named tuples."""
+        ready = self.ready(dialect)
+        return [self._row(ready.read(row)) for row in fetched]
+
+    def ready(self, dialect: Dialect) -> Ready:
+        """It, as a driver takes it."""
         found = self._ready.get(dialect.name)
         if found is None:
             found = self._ready[dialect.name] = self._compile(dialect)
         return found
 
-    def _compile(self, dialect: Dialect) -> _Ready:
+    def _compile(self, dialect: Dialect) -> Ready:
         compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)
         binds = compiled.binds
         constants = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
-        return _Ready(
+        return Ready(
             text=str(compiled),
             names=list(compiled.positiontup) if compiled.positional and compiled.positiontup is not None else None,
             to_driver=dict(_converters((name, _to_driver(bind.type, dialect)) for name, bind in binds.items())),
             constants=constants,
             from_driver=list(_converters(enumerate(_from_driver(each.type, dialect) for each in self._yielded))),
         )
+
+
+class Way(Protocol):
+    """How statements get to the database."""
+
+    @property
+    def connection(self) -> Connection:
+        """For what is not prepared, once all is done that was sent before."""
+        ...
+
+    def run(self, statement: Prepared, values: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement once for each set of values."""
+        ...
+
+    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        """Run a statement; what it yields is told when that is called."""
+        ...
+
+    def ask_once(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        """As `ask`, of a statement that always has the same values: not again if what it yields is known."""
+        ...
+
+    def flush(self) -> None:
+        """Return when all is done that was sent."""
+        ...
+
+
+class Known:
+    """Answers that hold for all functions of one transaction, until one of them writes to such a table or is undone."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Prepared, Rows] = {}
+
+    def rows(self, statement: Prepared, ask: Callable[[Prepared], Rows]) -> Rows:
+        """What a statement yields, asked for if it is not known."""
+        if statement not in self._rows:
+            self._rows[statement] = ask(statement)
+        return self._rows[statement]
+
+    def is_written(self, by: Prepared) -> None:
+        """A statement writes."""
+        if any(not by.tables.isdisjoint(known.tables) for known in self._rows):
+            self.forget()
+
+    def forget(self) -> None:
+        """Nobody knows what holds now."""
+        self._rows.clear()
+
+
+class AtOnce:
+    """Statements that run when they are given: the database is a file, or it is one statement only."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known = Known()
+
+    @property
+    def connection(self) -> Connection:
+        """For what is not prepared."""
+        self._known.forget()
+        return self._connection
+
+    def run(self, statement: Prepared, values: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement once for each set of values."""
+        self._known.is_written(statement)
+        statement.run(self._connection, values)
+
+    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        """Run a statement; what tells what it yielded."""
+        rows = statement.fetch(self._connection, values)
+        return lambda: rows
+
+    def ask_once(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        """Run a statement, if what it yields is not known."""
+        return self._known.rows(statement, lambda unknown: self.ask(unknown, values))
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def forget(self) -> None:
+        """A function was undone, with what it wrote."""
+        self._known.forget()
 
 
 def literal_in(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
@@ -113,6 +205,11 @@ def literal_in(column: ColumnElement[Any], values: Sequence[str]) -> ColumnEleme
 
 def _converters(found: Iterable[tuple[T, Convert | None]]) -> Iterator[tuple[T, Convert]]:
     return ((place, convert) for place, convert in found if convert is not None)
+
+
+def _tables(statement: Select[Any] | Insert | Update | Delete) -> Iterator[str]:
+    """The names of those that it reads, or writes to."""
+    return (table.name for table in visitors.iterate(statement) if isinstance(table, Table))
 
 
 def _to_driver(type_: TypeEngine[Any], dialect: Dialect) -> Convert | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, literal_column, select, union_all, update
+from sqlalchemy import ColumnElement, Row, bindparam, insert, literal_column, select, union_all, update
 from sqlalchemy import delete as delete_from
 
 from jitgate.core.resource_id import key
@@ -128,11 +128,12 @@ def remember(tx: Tx, account: Account) -> Account:
 
 def prove(tx: Tx, credential_id: str) -> Proof | None:
     """A credential by its id, with its principal and all roles that it holds."""
-    rows = tx.fetch(_prove, {"id": credential_id})
+    found, held = tx.ask(_prove, {"id": credential_id}), tx.ask(_held_by_owner, {"id": credential_id})
+    rows = found()
     if not rows:
         return None
     [row] = rows
-    return Proof(credential_of(row), _principal(tx, row.principal, row.name), row.disabled_at)
+    return Proof(credential_of(row), _principal(row.principal, row.name, held()), row.disabled_at)
 
 
 def load(tx: Tx, uid: str) -> Principal | None:
@@ -140,13 +141,14 @@ def load(tx: Tx, uid: str) -> Principal | None:
 
     None for one that is disabled, for a group, and for one that is not there.
     """
-    rows = tx.fetch(_load, {"uid": uid})
-    return _principal(tx, uid, rows[0].name) if rows else None
+    found, held = tx.ask(_load, {"uid": uid}), tx.ask(_held, {"uid": uid})
+    rows = found()
+    return _principal(uid, rows[0].name, held()) if rows else None
 
 
 def holder(tx: Tx, account: Account) -> Principal:
     """A principal with all roles that it holds, disabled or not."""
-    return _principal(tx, account.uid, account.name)
+    return _principal(account.uid, account.name, tx.fetch(_held, {"uid": account.uid}))
 
 
 def assign(
@@ -215,8 +217,7 @@ def credential_of(row: Row[Any]) -> Credential:
     )
 
 
-def _principal(tx: Tx, uid: str, name: str) -> Principal:
-    rows = tx.fetch(_held, {"uid": uid})
+def _principal(uid: str, name: str, rows: Sequence[Any]) -> Principal:
     assignments = tuple(assignment for row in rows if (assignment := _assignment(row)))
     return Principal(uid, name, assignments, groups=frozenset(key(row.via) for row in rows if row.via))
 
@@ -260,24 +261,32 @@ _prove = Prepared(
 _load = Prepared(
     select(principal.c.name).where(principal.c.uid == bindparam("uid"), principal.c.disabled_at.is_(None), ~_is_group)
 )
-# Who a principal is when roles are looked for: itself, and each of its groups, by whose name a role came.
-_faces = union_all(
-    select(principal.c.uid.label("face"), literal_column("''").label("via")).where(principal.c.uid == bindparam("uid")),
-    select(group_member.c.group, principal.c.name)
-    .join(principal, principal.c.uid == group_member.c.group)
-    .where(group_member.c.member == bindparam("uid")),
-).subquery("faces")
-_held = Prepared(
-    select(
-        _faces.c.via,
-        role_assignment.c.role,
-        role_assignment.c.scope,
-        *(role_definition.c[name] for name in ("id", "name", "description", "actions", "not_actions", "scopes")),
+
+
+def _held_by(uid: ColumnElement[str]) -> Prepared:
+    """The roles that a principal holds, by itself and through its groups."""
+    # Who it is when roles are looked for: itself, and each of its groups, by whose name a role came.
+    faces = union_all(
+        select(principal.c.uid.label("face"), literal_column("''").label("via")).where(principal.c.uid == uid),
+        select(group_member.c.group, principal.c.name)
+        .join(principal, principal.c.uid == group_member.c.group)
+        .where(group_member.c.member == uid),
+    ).subquery("faces")
+    return Prepared(
+        select(
+            faces.c.via,
+            role_assignment.c.role,
+            role_assignment.c.scope,
+            *(role_definition.c[name] for name in ("id", "name", "description", "actions", "not_actions", "scopes")),
+        )
+        .select_from(faces)
+        .outerjoin(role_assignment, role_assignment.c.principal == faces.c.face)
+        .outerjoin(role_definition, role_definition.c.id == role_assignment.c.role)
     )
-    .select_from(_faces)
-    .outerjoin(role_assignment, role_assignment.c.principal == _faces.c.face)
-    .outerjoin(role_definition, role_definition.c.id == role_assignment.c.role)
-)
+
+
+_held = _held_by(bindparam("uid"))
+_held_by_owner = _held_by(select(credential.c.principal).where(credential.c.id == bindparam("id")).scalar_subquery())
 _assign = insert(role_assignment)
 _unassign = delete_from(role_assignment).where(role_assignment.c.uid == bindparam("uid"))
 _assignments = select(role_assignment).order_by(role_assignment.c.created_at, role_assignment.c.uid)

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from jitgate.core.errors import Invalid, Unavailable
 from jitgate.store import time
 from jitgate.store.jobs import Job, closed, deliver
+from jitgate.store.prepared import AtOnce
 from jitgate.store.schema import EPOCH, MICROSECOND
 from jitgate.store.time import StoreTime
 from jitgate.store.transaction import Tx
@@ -138,8 +139,9 @@ class Reader:
         control(connection, "BEGIN")
         try:
             # This first look takes the snapshot, so that `now` is after all that it shows.
-            floor = time.latest(connection)
-            job.run(Tx(connection, self._time.now(floor)))
+            way = AtOnce(connection)
+            now = self._time.now(time.latest(way))
+            job.run(Tx(way, lambda: now))
         finally:
             if in_transaction(connection):
                 control(connection, "ROLLBACK")

@@ -12,6 +12,7 @@ back, a grant would else last longer by as long as a restart took, and be opened
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -23,7 +24,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from jitgate.clock import Clock
-from jitgate.store.prepared import Prepared
+from jitgate.store.prepared import Prepared, Way
 from jitgate.store.schema import EPOCH, MICROSECOND, meta
 
 _READ = Prepared(select(meta.c.value).where(meta.c.name == "now"))
@@ -107,10 +108,15 @@ def _boot() -> str:
     return ""
 
 
-def latest(connection: Connection) -> datetime:
+def latest(way: Way) -> datetime:
     """The latest moment that any transaction has kept."""
-    [row] = _READ.fetch(connection, {})
-    return EPOCH + int(row.value) * MICROSECOND
+    return ask_latest(way)()
+
+
+def ask_latest(way: Way) -> Callable[[], datetime]:
+    """The same, asked ahead."""
+    rows = way.ask(_READ, {})
+    return lambda: EPOCH + int(rows()[0].value) * MICROSECOND
 
 
 def keep(connection: Connection, now: datetime) -> None:

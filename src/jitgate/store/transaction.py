@@ -1,15 +1,15 @@
 """What a function gets from the store to work with."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import CursorResult, Executable
 
-from jitgate.store.prepared import Prepared
+from jitgate.store.prepared import Prepared, Rows, Way
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -38,28 +38,51 @@ class Tx:
     `now`  UTC, the same for the whole transaction; it never runs backwards
     """
 
-    __slots__ = ("_connection", "_consequences", "now")
+    __slots__ = ("_consequences", "_now", "_tell_now", "_way")
 
-    def __init__(self, connection: Connection, now: datetime, consequences: Consequences | None = None) -> None:
-        """`consequences` takes what is to come of it; None for a transaction that only reads."""
-        self._connection: Connection | None = connection
+    def __init__(self, way: Way, now: Callable[[], datetime], consequences: Consequences | None = None) -> None:
+        """`now`: called once, if somebody wants to know; `consequences` takes what is to come of it; None for a
+        transaction that only reads."""
+        self._way: Way | None = way
+        self._now: datetime | None = None
+        self._tell_now = now
         self._consequences = consequences
-        self.now = now
+
+    @property
+    def now(self) -> datetime:
+        if self._now is None:
+            self._now = self._tell_now()
+        return self._now
 
     def execute(self, statement: Executable, parameters: Parameters | None = None) -> CursorResult[Any]:
         """Run one statement. Fetch what it yields before the function returns.
 
         Statements that are built once, at import, cost a fifth of those that are built on each call.
         """
-        return cast("CursorResult[Any]", self._open().execute(statement, parameters))
+        return cast("CursorResult[Any]", self._open().connection.execute(statement, parameters))
 
-    def run(self, statement: Prepared, values: Sequence[Mapping[str, Any]]) -> int:
-        """Run a prepared statement once for each set of values; how many rows that changed."""
-        return statement.run(self._open(), values)
+    def run(self, statement: Prepared, values: Sequence[Mapping[str, Any]]) -> None:
+        """Run a prepared statement once for each set of values. That it fails may be heard of later in the function."""
+        self._open().run(statement, values)
 
     def fetch(self, statement: Prepared, values: Mapping[str, Any]) -> list[Any]:
         """The rows that a prepared statement yields, as named tuples."""
-        return statement.fetch(self._open(), values)
+        return self._open().ask(statement, values)()
+
+    def fetch_each(self, statement: Prepared, values: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+        """As `fetch`, for many sets of values: the rows of each."""
+        way = self._open()
+        answers = [way.ask(statement, each) for each in values]
+        return [answer() for answer in answers]
+
+    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        """As `fetch`, for what is wanted later: what is asked before the first answer goes to the database together."""
+        return self._open().ask(statement, values)
+
+    def ask_once(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        """As `ask`, for what everybody wants and hardly anybody changes, always with the same values: functions that
+        share a transaction share the answer."""
+        return self._open().ask_once(statement, values)
 
     def wake(self, scope: str) -> None:
         """Wake a scope once this is committed; nobody is woken if it is not."""
@@ -72,16 +95,20 @@ class Tx:
         """
         self._written("anything could follow from").afterwards.append(partial(copy_context().run, call))
 
+    def finish(self) -> None:
+        """Return when all is done that was sent. For the store itself."""
+        self._open().flush()
+
     def end(self) -> None:
         """No further use. For the store itself."""
-        self._connection = None
+        self._way = None
 
     def _written(self, what: str) -> Consequences:
         if self._consequences is None:
             raise RuntimeError(f"a read changes nothing that {what}: use write")
         return self._consequences
 
-    def _open(self) -> Connection:
-        if self._connection is None:
+    def _open(self) -> Way:
+        if self._way is None:
             raise RuntimeError("the transaction is over: use it only inside the function that got it")
-        return self._connection
+        return self._way

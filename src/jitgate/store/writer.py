@@ -15,6 +15,7 @@ from jitgate.core.errors import Unavailable
 from jitgate.failpoints import failpoint
 from jitgate.store import time
 from jitgate.store.jobs import Job, deliver
+from jitgate.store.prepared import AtOnce
 from jitgate.store.sqlite import control, in_transaction, outage
 from jitgate.store.time import StoreTime
 from jitgate.store.transaction import Consequences, Tx
@@ -59,11 +60,12 @@ class Writer:
         """Run all, commit what came to its end; what comes of it."""
         connection = self._opened()
         control(connection, "BEGIN IMMEDIATE")
-        now = time.latest(connection)
+        way = AtOnce(connection)
+        now = time.latest(way)
         consequences = Consequences()
         for job in jobs:
             now = self._time.now(now)
-            consequences.add(_run(connection, job, now))
+            consequences.add(_run(connection, way, job, now))
         if all(job.error is not None for job in jobs):
             control(connection, "ROLLBACK")
             return Consequences()
@@ -88,14 +90,15 @@ class Writer:
         return self._connection
 
 
-def _run(connection: Connection, job: Job[Any], now: datetime) -> Consequences:
+def _run(connection: Connection, way: AtOnce, job: Job[Any], now: datetime) -> Consequences:
     """Run one function on a savepoint; what comes of it. Raises Unavailable if the database has failed."""
     consequences = Consequences()
     control(connection, "SAVEPOINT job")
-    succeeded = job.run(Tx(connection, now, consequences))
+    succeeded = job.run(Tx(way, lambda: now, consequences))
     _check(connection, job)
     if not succeeded:
         control(connection, "ROLLBACK TO job")
+        way.forget()
     control(connection, "RELEASE job")
     return consequences if succeeded else Consequences()
 
