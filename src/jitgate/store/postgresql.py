@@ -7,6 +7,8 @@ snapshot, which is never in a writer's way.
 """
 
 import random
+import selectors
+import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -307,12 +309,15 @@ class Listener:
         self._wake = wake
         self._writer = writer
         self._closed = threading.Event()
+        self._bell, self._rung = socket.socketpair()
         self._thread = threading.Thread(target=self._listen, name="jitgate-listener", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         self._closed.set()
+        self._bell.close()  # which the other end hears
         self._thread.join()
+        self._rung.close()
 
     def _listen(self) -> None:
         while not self._closed.is_set():
@@ -326,9 +331,13 @@ class Listener:
                 self._closed.wait(_RECONNECT_SECONDS)
 
     def _pass_on(self, driver_connection: Any) -> None:
-        while not self._closed.is_set():
-            heard = driver_connection.notifies(timeout=0.5, stop_after=1)
-            self._wake.fire({each.payload for each in heard if each.pid != self._writer.process_id})
+        with selectors.DefaultSelector() as either:
+            either.register(driver_connection, selectors.EVENT_READ)
+            either.register(self._rung, selectors.EVENT_READ)
+            while not self._closed.is_set():
+                heard = driver_connection.notifies(timeout=0)
+                self._wake.fire({each.payload for each in heard if each.pid != self._writer.process_id})
+                either.select()
 
 
 def _go_back(connection: Connection, command: str) -> None:
