@@ -159,7 +159,7 @@ ADD_GROUP = Prepared(insert(meta), ["name", "value"])
 
 async def test_what_is_asked_once_is_asked_again_after_it_was_written_or_its_writer_undone(store: Store) -> None:
     def groups(tx: Tx) -> list[str]:
-        return [row.name for row in tx.ask_once(GROUPS, {})()]
+        return [row.name for row in tx.ask_once(GROUPS)()]
 
     def add(tx: Tx, name: str) -> list[str]:
         groups(tx)
@@ -196,7 +196,7 @@ async def test_functions_that_share_a_transaction_share_what_is_asked_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work(tx: Tx) -> int:
-        return len(tx.ask_once(GROUPS, {})())
+        return len(tx.ask_once(GROUPS)())
 
     async with gathered(store):
         asked = [asyncio.create_task(store.write(work)) for _ in range(8)]

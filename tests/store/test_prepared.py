@@ -10,7 +10,8 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from jitgate.store.database import Store
 from jitgate.store.prepared import Prepared, literal_in
-from jitgate.store.schema import scope_state
+from jitgate.store.schema import grant_key, grants, group_member, meta, scope_state
+from jitgate.store.wants import keyed
 
 MOMENT = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 ROW = {
@@ -82,3 +83,26 @@ def test_written_out_values_let_a_partial_index_be_used(store: Store) -> None:
     chosen = Prepared(select(scope_state.c.scope).where(literal_in(scope_state.c.error, ("", "x"))))
     store.write_now(lambda tx: tx.run(ADD, [ROW]))
     assert [row.scope for row in store.read_now(lambda tx: tx.fetch(chosen, {}))] == ["host/a"]
+
+
+def test_it_knows_the_tables_that_it_reads_or_writes() -> None:
+    group = group_member.c.group
+    beside = select(group_member.c.member).where(group.in_(select(grant_key.c.grant)))
+    read = {
+        "one": Prepared(select(meta)),
+        "joined": Prepared(select(meta.c.name).join(group_member, group == meta.c.name)),
+        "in others": Prepared(select(meta.c.name).where(meta.c.name.in_(beside))),
+        "together": Prepared(select(keyed(grants.c.uid).c.uid)),
+        "added": Prepared(insert(meta)),
+        "changed": Prepared(update(meta).values(value="")),
+        "removed": Prepared(delete(meta)),
+    }
+    assert {what: sorted(statement.tables) for what, statement in read.items()} == {
+        "one": ["meta"],
+        "joined": ["group_member", "meta"],
+        "in others": ["grant_key", "group_member", "meta"],
+        "together": ["grant_key", "grants"],
+        "added": ["meta"],
+        "changed": ["meta"],
+        "removed": ["meta"],
+    }

@@ -44,7 +44,7 @@ def over(tx: Tx, person: str, machine_ids: Iterable[str]) -> list[Freeze]:
 
 def ask_over(tx: Tx) -> Callable[[str, Iterable[str]], list[Freeze]]:
     """The same, asked ahead."""
-    some = tx.ask_once(_some, {"most": _FEW + 1})
+    some = tx.ask_once(_some)
 
     def over(person: str, machine_ids: Iterable[str]) -> list[Freeze]:
         few = some()
@@ -98,7 +98,7 @@ def _kept(row: Row[Any]) -> Kept:
 _columns = (freeze.c.uid, freeze.c.why, freeze.c.at, freeze.c.person, freeze.c.scope)
 _in_force = freeze.c.thawed_at.is_(None)
 _insert = insert(freeze)
-_some = Prepared(select(*_columns).where(_in_force).limit(bindparam("most")))
+_some = Prepared(select(*_columns).where(_in_force).limit(_FEW + 1))
 _by_key = Prepared(select(*_columns).where(_in_force, freeze.c.key == bindparam("key")))
 _by, _person, _thawer = principal.alias("by_"), principal.alias("person_"), principal.alias("thawer")
 _named = (

@@ -58,7 +58,7 @@ def list_all(tx: Tx) -> list[Guardrail]:
 
 def ask_all(tx: Tx) -> Callable[[], list[Guardrail]]:
     """The same, asked ahead."""
-    rows = tx.ask_once(_list, {})
+    rows = tx.ask_once(_list)
     return lambda: [_guardrail(row) for row in rows()]
 
 

@@ -14,7 +14,7 @@ from jitgate.store.schema import network
 
 def list_all(tx: Tx) -> list[Network]:
     """All, by name."""
-    return [_network(row) for row in tx.ask_once(_list, {"most": MOST_NETWORKS})()]
+    return [_network(row) for row in tx.ask_once(_list)()]
 
 
 def known(tx: Tx) -> Networks:
@@ -45,7 +45,7 @@ def _network(row: Row[Any]) -> Network:
 
 
 _columns = (network.c.name, network.c.prefixes, network.c.note)
-_list = Prepared(select(*_columns).order_by(network.c.name_key).limit(bindparam("most")))
+_list = Prepared(select(*_columns).order_by(network.c.name_key).limit(MOST_NETWORKS))
 _get = select(*_columns).where(network.c.name_key == bindparam("name_key"))
 _delete = delete(network).where(network.c.name_key == bindparam("name_key"))
 _insert = insert(network)

@@ -63,9 +63,9 @@ class Pipeline:
         self._add(asked)
         return partial(self._answer, asked)
 
-    def ask_once(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
-        """Have a statement run, if what it yields is not known."""
-        return self._known.rows(statement, lambda unknown: self.ask(unknown, values))
+    def ask_once(self, statement: Prepared) -> Rows:
+        """Have a statement without values run, if what it yields is not known."""
+        return self._known.rows(statement, self)
 
     def flush(self) -> None:
         """Have run what waits. Raises the driver's errors: of the first that failed, and those after it are not run."""

@@ -90,7 +90,7 @@ def gated(tx: Tx, machines: Iterable[Machine]) -> list[Machine]:
 
 def ask_gate(tx: Tx) -> Callable[[Iterable[Machine]], list[Machine]]:
     """The same, asked ahead."""
-    plans, disabled, now = tx.ask_once(_list, {}), tx.ask_once(_list_disabled, {}), tx.now
+    plans, disabled, now = tx.ask_once(_list), tx.ask_once(_list_disabled), tx.now
 
     def gate(machines: Iterable[Machine]) -> list[Machine]:
         set_plans, off = _by_key(plans()), [row.scope for row in disabled()]

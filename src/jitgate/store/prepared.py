@@ -132,8 +132,8 @@ class Way(Protocol):
         """Run a statement; what it yields is told when that is called."""
         ...
 
-    def ask_once(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
-        """As `ask`, of a statement that always has the same values: not again if what it yields is known."""
+    def ask_once(self, statement: Prepared) -> Rows:
+        """As `ask`, of a statement without values: not again if what it yields is known."""
         ...
 
     def flush(self) -> None:
@@ -147,10 +147,10 @@ class Known:
     def __init__(self) -> None:
         self._rows: dict[Prepared, Rows] = {}
 
-    def rows(self, statement: Prepared, ask: Callable[[Prepared], Rows]) -> Rows:
-        """What a statement yields, asked for if it is not known."""
+    def rows(self, statement: Prepared, way: Way) -> Rows:
+        """What a statement without values yields, asked for if it is not known."""
         if statement not in self._rows:
-            self._rows[statement] = ask(statement)
+            self._rows[statement] = way.ask(statement, {})
         return self._rows[statement]
 
     def is_written(self, by: Prepared) -> None:
@@ -186,9 +186,9 @@ class AtOnce:
         rows = statement.fetch(self._connection, values)
         return lambda: rows
 
-    def ask_once(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
-        """Run a statement, if what it yields is not known."""
-        return self._known.rows(statement, lambda unknown: self.ask(unknown, values))
+    def ask_once(self, statement: Prepared) -> Rows:
+        """Run a statement without values, if what it yields is not known."""
+        return self._known.rows(statement, self)
 
     def flush(self) -> None:
         """Nothing waits."""

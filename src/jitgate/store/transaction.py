@@ -79,10 +79,10 @@ class Tx:
         """As `fetch`, for what is wanted later: what is asked before the first answer goes to the database together."""
         return self._open().ask(statement, values)
 
-    def ask_once(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
-        """As `ask`, for what everybody wants and hardly anybody changes, always with the same values: functions that
-        share a transaction share the answer."""
-        return self._open().ask_once(statement, values)
+    def ask_once(self, statement: Prepared) -> Rows:
+        """As `ask` without values, for what everybody wants and hardly anybody changes: functions that share a
+        transaction share the answer."""
+        return self._open().ask_once(statement)
 
     def wake(self, scope: str) -> None:
         """Wake a scope once this is committed; nobody is woken if it is not."""
