@@ -66,8 +66,8 @@ def claim(tx: Tx, scope: str, owner: str, length: timedelta, whole_ports: Collec
         return None
     until = tx.now + length
     scopes.begin(tx, scope, until)
-    _let_time_move(tx, scope)
-    changed = grants.changed(tx, scope, BATCH)
+    before = grants.ask_changed(tx, scope, BATCH)
+    changed = grants.changed(tx, scope, BATCH) if _let_time_move(tx, scope) else before()
     closing = [grant for grant in changed if grant.state is State.CLOSING]
     if closing and state.attempts % 2:
         # The last attempt failed, maybe for what was to be opened: every other one shuts, and does nothing else.
@@ -100,8 +100,11 @@ def previewed(tx: Tx, begun: Pass, asked: Preview) -> Desired:
     return replace(desired, protected={**more, **desired.protected}, machines=desired.machines | {asked.machine})
 
 
-def _let_time_move(tx: Tx, scope: str) -> None:
-    """Expire, start and time out what is due; if it is very much, the next pass goes on, and others get a turn."""
+def _let_time_move(tx: Tx, scope: str) -> bool:
+    """Expire, start and time out what is due; if it is very much, the next pass goes on, and others get a turn.
+
+    Whether anything was.
+    """
     moves = [move for grant in grants.due(tx, scope, BATCH) if (move := due(grant, tx.now)) is not None]
     moves = [reconsideration.check(tx, move) for move in moves]
     starts = [move for move in moves if move.state is State.OPENING]
@@ -111,6 +114,7 @@ def _let_time_move(tx: Tx, scope: str) -> None:
         grants.move(tx, [start])
         grants.supersede(tx, start.grant)
     story.tell(tx, moves)
+    return bool(moves)
 
 
 def _changes(tx: Tx, scope: str, generation: int, changed: Sequence[Grant], *, whole: bool) -> Desired:

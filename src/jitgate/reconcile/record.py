@@ -178,13 +178,14 @@ def _proof(report: Report) -> Proof | None:
 
 def _finish(tx: Tx, begun: Pass, owner: str) -> None:
     """Release the scope until something is due there."""
-    state = scopes.get(tx, begun.scope)
+    scope, changed = scopes.ask(tx, begun.scope), grants.ask_changed(tx, begun.scope, 1)
+    next_due, state = grants.ask_next_due(tx, begun.scope), scope()
     assert state is not None
-    if grants.changed(tx, begun.scope, 1) or state.sweep_at is None:
+    if changed() or state.sweep_at is None:
         due: datetime = tx.now
         tx.wake(begun.scope)
     else:
-        due = min(filter(None, (grants.next_due(tx, begun.scope), state.sweep_at)))
+        due = min(filter(None, (next_due(), state.sweep_at)))
     lease.release(tx, begun.scope, owner, _or_sooner(begun, state, due))
 
 

@@ -1,6 +1,6 @@
 """Grants: one port of one machine out of a request."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -172,7 +172,13 @@ _is_changed = text("grants.changed")
 
 def changed(tx: Tx, scope: str, limit: int) -> list[Grant]:
     """Grants of a scope that are not yet known to stand as asked. Closing ones first."""
-    return [from_row(row) for row in tx.fetch(_changed, {"scope_name": scope, "most": limit})]
+    return ask_changed(tx, scope, limit)()
+
+
+def ask_changed(tx: Tx, scope: str, limit: int) -> Callable[[], list[Grant]]:
+    """The same, asked ahead."""
+    rows = tx.ask(_changed, {"scope_name": scope, "most": limit})
+    return lambda: [from_row(row) for row in rows()]
 
 
 _changed = Prepared(
@@ -199,8 +205,13 @@ _due = Prepared(
 
 def next_due(tx: Tx, scope: str) -> datetime | None:
     """When time next moves a grant of a scope."""
-    rows = tx.fetch(_next_due, {"scope_name": scope})
-    return rows[0].due_at if rows else None
+    return ask_next_due(tx, scope)()
+
+
+def ask_next_due(tx: Tx, scope: str) -> Callable[[], datetime | None]:
+    """The same, asked ahead."""
+    rows = tx.ask(_next_due, {"scope_name": scope})
+    return lambda: next((row.due_at for row in rows()), None)
 
 
 _next_due = Prepared(

@@ -1,6 +1,6 @@
 """Scopes: what the reconciler knows of each firewall, and when to look at it next."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -104,8 +104,13 @@ _beside = and_(
 
 def get(tx: Tx, scope: str) -> Scope | None:
     """One scope."""
-    rows = tx.fetch(_get, {"scope": scope})
-    return _scope(rows[0]) if rows else None
+    return ask(tx, scope)()
+
+
+def ask(tx: Tx, scope: str) -> Callable[[], Scope | None]:
+    """The same, asked ahead."""
+    rows = tx.ask(_get, {"scope": scope})
+    return lambda: next(map(_scope, rows()), None)
 
 
 _get = Prepared(select(scope_state).where(scope_state.c.scope == bindparam("scope")))
