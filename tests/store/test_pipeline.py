@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from sqlite3 import IntegrityError
 
@@ -204,3 +205,67 @@ async def test_functions_that_share_a_transaction_share_what_is_asked_once(
         trips = counted_trips(monkeypatch)
     assert await asyncio.gather(*asked) == [0] * 8
     assert sum(trips) == 2 + 8 * 2 + 1, "the lock and the time, a savepoint each, and the question"
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+async def test_who_goes_on_although_a_statement_was_refused_is_not_told_that_it_was_done(store: Store) -> None:
+    def add(tx: Tx, name: str) -> None:
+        tx.run(ADD, [{"name": name, "value": "v"}])
+
+    def swallow(tx: Tx) -> None:
+        add(tx, "theirs")
+        with suppress(UniqueViolation):
+            add(tx, "a")
+            tx.fetch(IN_GROUP, {"of_group": "v"})
+
+    await store.write(partial(add, name="a"))
+    shared: list[Callable[[Tx], None]] = [partial(add, name="b"), partial(add, name="c")]
+    for beside in ([], shared):
+        async with gathered(store):
+            asked = [asyncio.create_task(store.write(each)) for each in (swallow, *beside)]
+            await asyncio.sleep(0)
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(told[0], RuntimeError)
+        assert told[1:] == [None] * len(beside)
+    kept = await store.read(lambda tx: tx.fetch(IN_GROUP, {"of_group": "v"}))
+    assert sorted(row.name for row in kept) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+async def test_what_the_driver_refuses_after_the_database_did_harms_nobody(store: Store) -> None:
+    """A value that no column takes is refused before it is sent; what was sent before it has failed by then."""
+
+    def add(tx: Tx, name: str) -> None:
+        tx.run(ADD, [{"name": name, "value": "v"}])
+
+    def look(tx: Tx) -> int:
+        return len(tx.fetch(IN_GROUP, {"of_group": "v"}))
+
+    def refused(tx: Tx) -> int:
+        add(tx, "a")
+        tx.ask(IN_GROUP, {"of_group": "v"})
+        add(tx, "nul\0")
+        return look(tx)
+
+    await store.write(partial(add, name="a"))
+    await store.write(look)
+    for _ in range(8):
+        with pytest.raises(UniqueViolation):
+            await store.write(refused)
+        async with gathered(store):
+            asked = [asyncio.create_task(store.write(work)) for work in (refused, look)]
+            await asyncio.sleep(0)
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(told[0], UniqueViolation)
+        assert told[1] == 1
+
+
+async def test_what_is_asked_once_is_asked_again_after_a_write_that_tells_something(store: Store) -> None:
+    adding = Prepared(insert(meta).returning(meta.c.name), ["name", "value"])
+
+    def work(tx: Tx) -> list[int]:
+        before = len(tx.ask_once(GROUPS)())
+        tx.fetch(adding, {"name": "a", "value": "group"})
+        return [before, len(tx.ask_once(GROUPS)())]
+
+    assert await store.write(work) == [0, 1]

@@ -16,7 +16,7 @@ from tests.store.test_lease import LENGTH, SCOPE
 
 from jitgate.clock import ManualClock
 from jitgate.core.errors import NotFound, Unavailable
-from jitgate.store import lease, principals, scopes
+from jitgate.store import lease, postgresql, principals, scopes
 from jitgate.store.database import Store, Tx
 from jitgate.store.migrations import SchemaError, newest
 
@@ -202,15 +202,48 @@ def test_processes_that_are_always_in_each_others_way_all_get_on(url: str, clock
     assert counted_by(stores, 12, 120, lambda: time.sleep(0.005)) == 120
 
 
+def look_twice_at_once(tx: Tx) -> None:
+    scopes.ask(tx, SCOPE)
+    look(tx)
+
+
+def look_by_sqlalchemy(tx: Tx) -> None:
+    tx.execute(text("SELECT 1"))
+
+
+@pytest.mark.parametrize("last", [look, look_twice_at_once, look_by_sqlalchemy])
 def test_a_process_that_stands_still_in_the_middle_does_not_keep_its_locks_for_ever(
-    url: str, clock: ManualClock
+    url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, last: Callable[[Tx], None]
 ) -> None:
-    store = Store.open(url, clock)
+    """Whatever it has done last, PostgreSQL ends its transaction."""
+    assert "'10s'" in postgresql._END_IF_IT_STANDS_STILL
+    monkeypatch.setattr(postgresql, "_END_IF_IT_STANDS_STILL", "SET idle_in_transaction_session_timeout = '300ms'")
+    stopped, other = Store.open(url, clock), Store.open(url, clock)
+    stopped.write_now(add_scope)
+    holds, goes_on = threading.Event(), threading.Event()
+
+    def stand_still(tx: Tx) -> None:
+        scopes.record_failure(tx, SCOPE, 7, "ours")
+        scopes.hasten(tx, SCOPE, tx.now)
+        last(tx)
+        holds.set()
+        assert goes_on.wait(60)
+
     try:
-        show = text("SHOW idle_in_transaction_session_timeout")
-        assert store.write_now(lambda tx: tx.execute(show).scalar()) == "10s"
+        with ThreadPoolExecutor(1) as threads:
+            writing = threads.submit(stopped.write_now, stand_still)
+            assert holds.wait(60)
+            other.write_now(lambda tx: scopes.record_failure(tx, SCOPE, 1, "theirs"))
+            goes_on.set()
+            with pytest.raises(Unavailable):
+                writing.result(60)
+        known = other.read_now(lambda tx: scopes.get(tx, SCOPE))
+        assert known is not None
+        assert known.error == "theirs"
     finally:
-        store.close()
+        goes_on.set()
+        stopped.close()
+        other.close()
 
 
 def test_of_many_who_claim_a_scope_at_once_one_gets_it(url: str, clock: ManualClock) -> None:

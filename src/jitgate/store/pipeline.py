@@ -7,16 +7,17 @@ is heard of there, with the first answer after it or at the end of the function 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection
 
 from jitgate.store.prepared import Known, Prepared, Rows
 
 _MOST = 256
-"""How many statements wait at the most: each holds its values, and then its rows, in memory."""
+"""How many sets of values wait at the most: they, and then the rows, are held in memory."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,17 +32,21 @@ class _Statement:
 
 
 class Pipeline:
-    """The way of one transaction."""
+    """The way of one transaction. A context manager: it is left before the transaction ends."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: list[_Statement] = []
+        self._values = 0
         self._known = Known()
+        self._mode = ExitStack()
+        self._pipeline: Any = None
 
     @property
     def connection(self) -> Connection:
         """For what goes there by itself, after all that has waited. Raises the driver's errors."""
         self.flush()
+        self.leave()
         self._known.forget()
         return self._connection
 
@@ -52,12 +57,13 @@ class Pipeline:
     def run(self, statement: Prepared, values: Sequence[Mapping[str, Any]]) -> None:
         """Have a statement run once for each set of values."""
         if values:
-            self._known.is_written(statement)
+            self._known.see(statement)
             ready = statement.ready(self._connection.dialect)
             self._add(_Statement(ready.text, [ready.parameters(each) for each in values], statement))
 
     def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
         """Have a statement run; what it yields is told when that is called."""
+        self._known.see(statement)
         ready = statement.ready(self._connection.dialect)
         asked = _Statement(ready.text, [ready.parameters(values)], statement, asks=True)
         self._add(asked)
@@ -69,12 +75,13 @@ class Pipeline:
 
     def flush(self) -> None:
         """Have run what waits. Raises the driver's errors: of the first that failed, and those after it are not run."""
-        together, self._waiting = self._waiting, []
+        together, self._waiting, self._values = self._waiting, [], 0
         if not together:
             return
-        driver = self._connection.connection.driver_connection
-        assert driver is not None
-        cursors = _send_together(driver, together) if len(together) > 1 else [_send(driver, together[0])]
+        try:
+            cursors = self._send(together)
+        except Exception as error:  # noqa: BLE001 - the driver's own, which is not imported here
+            raise self._first(error) from None
         for each, cursor in zip(together, cursors, strict=True):
             if each.asks:
                 each.rows = cursor.fetchall()
@@ -86,9 +93,41 @@ class Pipeline:
         self._waiting = [each for each in self._waiting if each.prepared is None]
         self.flush()
 
+    def leave(self) -> None:
+        """Have the connection take one statement after the other again. Raises the driver's errors."""
+        self._pipeline = None
+        self._mode.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        with suppress(Exception) if error else nullcontext():
+            self.leave()
+
+    def _send(self, together: Sequence[_Statement]) -> list[Any]:
+        driver = self._connection.connection.driver_connection
+        assert driver is not None
+        if self._pipeline is None:
+            self._pipeline = self._mode.enter_context(driver.pipeline())
+        cursors = [_execute(driver, each) for each in together]
+        # Not by leaving: psycopg flushes then, and with that PostgreSQL no longer ends a transaction that stands still.
+        self._pipeline.sync()
+        return cursors
+
+    def _first(self, error: Exception) -> Exception:
+        """What PostgreSQL has refused, if it has, even where the driver had something to say of what came after it."""
+        try:
+            self.leave()
+        except Exception as refused:  # noqa: BLE001 - mostly that what came next was not run
+            if getattr(error, "sqlstate", None) is None and getattr(refused, "sqlstate", None) is not None:
+                return refused
+        return error
+
     def _add(self, statement: _Statement) -> None:
         self._waiting.append(statement)
-        if len(self._waiting) >= _MOST:
+        self._values += len(statement.values)
+        if self._values >= _MOST:
             self.flush()
 
     def _answer(self, asked: _Statement) -> list[Any]:
@@ -99,23 +138,7 @@ class Pipeline:
         return asked.prepared.rows(asked.rows, self._connection.dialect)
 
 
-def _send_together(driver: Any, statements: Sequence[_Statement]) -> list[Any]:
-    cursors: list[Any] = []
-    failure: Exception | None = None
-    try:
-        with driver.pipeline():
-            try:
-                cursors += [_send(driver, each) for each in statements]
-            except Exception as error:  # noqa: BLE001 - raised below: left to the pipeline, it would be logged as well
-                failure = error
-    except Exception as error:  # noqa: BLE001 - after the first one this only tells that what came next was not run
-        failure = failure or error
-    if failure is not None:
-        raise failure
-    return cursors
-
-
-def _send(driver: Any, statement: _Statement) -> Any:
+def _execute(driver: Any, statement: _Statement) -> Any:
     cursor = driver.cursor()
     if len(statement.values) == 1:
         cursor.execute(statement.text, statement.values[0])

@@ -50,6 +50,7 @@ _LOST_TO_ANOTHER = {"40001", "40P01", "55P03"}  # serialization_failure, deadloc
 # feature_not_supported: "cached plan must not change result type", once, where a newer jitgate has changed a table.
 _PLAN_IS_OLD = "0A000"
 _READ_ONLY = "25006"  # read_only_sql_transaction
+_STOOD_STILL = "25P03"  # idle_in_transaction_session_timeout
 # A lock does not fix what a transaction sees, so one that waits for it sees what those before it have done
 # (postgresql.org, LOCK). Reading goes on meanwhile.
 _BESIDE_OTHERS = ("LOCK TABLE meta IN ROW EXCLUSIVE MODE",)
@@ -148,12 +149,12 @@ class Reader(_Session):
         connection = self._opened()
         # Committed, though nothing was written: at a rollback psycopg forgets all statements that it has prepared. It
         # has to, only where the database refused one.
-        with connection.begin() as transaction:
-            way = Pipeline(connection)
+        with connection.begin() as transaction, Pipeline(connection) as way:
             # Asked with the first statement of the function: that is when the snapshot is taken, and `now` is after it.
             latest = time.ask_latest(way)
             job.run(Tx(way, lambda: self._time.now(latest())))
-            if job.error is not None and _state(job.error) is not None:
+            way.leave()
+            if _has_refused(connection):
                 transaction.rollback()
 
     def _judge(self, job: Job[Any], error: BaseException) -> None:
@@ -213,23 +214,24 @@ class Writer(_Session):
 
     def _try(self, jobs: Sequence[Job[Any]], locks: Sequence[str]) -> None:
         connection = self._opened()
-        with connection.begin() as transaction:
-            way = Pipeline(connection)
+        with connection.begin() as transaction, Pipeline(connection) as way:
             for lock in locks:
                 way.command(lock)
             kept = now = time.latest(way)
             consequences = Consequences()
             for job in jobs:
                 now = self._time.now(now)
-                consequences.add(_run(way, job, now, alone=len(jobs) == 1))
+                consequences.add(_run(connection, way, job, now, alone=len(jobs) == 1))
             if all(job.error is not None for job in jobs):
-                if not any(map(_is_of_database, jobs)):
+                way.leave()
+                if not _has_refused(connection):
                     _go_back(connection, "ROLLBACK")
                 transaction.rollback()
                 return
             if consequences.woken:
                 way.command(_NOTIFY, {"channel": _CHANNEL, "scopes": sorted(consequences.woken)})
             way.flush()
+            way.leave()
             _commit(transaction)
         self._wake.fire(consequences.woken)
         consequences.come()
@@ -252,7 +254,7 @@ class Writer(_Session):
             self._undo()
 
 
-def _run(way: Pipeline, job: Job[Any], now: datetime, *, alone: bool) -> Consequences:
+def _run(connection: Connection, way: Pipeline, job: Job[Any], now: datetime, *, alone: bool) -> Consequences:
     """Run one function; what comes of it. `alone`: no others share its transaction, so it needs no savepoint.
 
     Raises what ends the whole transaction.
@@ -263,27 +265,32 @@ def _run(way: Pipeline, job: Job[Any], now: datetime, *, alone: bool) -> Consequ
     succeeded = job.run(Tx(way, lambda: now, consequences))
     if job.error is not None and (outage(job.error) is not None or _state(job.error) == _PLAN_IS_OLD):
         raise job.error
+    if succeeded and _has_refused(connection):
+        succeeded = False
+        job.fail(RuntimeError("the function went on although the database had refused a statement of it"))
     if not succeeded:
         way.drop()
     if not alone:
         if not succeeded:
-            _undo_job(way.connection, job)
+            way.leave()
+            _undo_job(connection)
         way.command("RELEASE job")
     return consequences if succeeded else Consequences()
 
 
-def _undo_job(connection: Connection, job: Job[Any]) -> None:
+def _undo_job(connection: Connection) -> None:
     """Go back to where a function began."""
+    has_refused = _has_refused(connection)
     _go_back(connection, "ROLLBACK TO job")
-    if _is_of_database(job):
+    if has_refused:
         # Some of what psycopg was about to prepare may not have been: it has to forget it all, as after its own.
         with _driver(connection).transaction(force_rollback=True):
             pass
 
 
-def _is_of_database(job: Job[Any]) -> bool:
-    """Whether it was the database that refused something."""
-    return job.error is not None and _state(job.error) is not None
+def _has_refused(connection: Connection) -> bool:
+    """Whether the database has refused something, and runs nothing more before that is undone."""
+    return bool(_driver(connection).info.transaction_status.name == "INERROR")
 
 
 def _commit(transaction: RootTransaction) -> None:
@@ -360,5 +367,7 @@ def _state(error: BaseException) -> str | None:
 
 
 def _is_outage(error: BaseException) -> bool:
-    """Whether it is one of the driver's OperationalErrors: connection lost, shutdown, disk full, too many clients."""
-    return any(kind.__name__ == "OperationalError" for kind in type(_cause(error)).__mro__)
+    """Whether it is one of the driver's OperationalErrors: connection lost, shutdown, disk full, too many clients; or
+    the transaction stood still for too long."""
+    kinds = {kind.__name__ for kind in type(_cause(error)).__mro__}
+    return "OperationalError" in kinds or _state(error) == _STOOD_STILL

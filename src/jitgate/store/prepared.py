@@ -61,6 +61,7 @@ class Prepared:
     def __init__(self, statement: Select[Any] | Insert | Update | Delete, columns: Iterable[str] | None = None) -> None:
         self._statement = statement
         self.tables = frozenset(_tables(statement))
+        self.writes = not isinstance(statement, Select)
         self._columns = None if columns is None else list(columns)
         self._ready: dict[str, Ready] = {}
         self._yielded = tuple(statement.exported_columns)
@@ -153,9 +154,9 @@ class Known:
             self._rows[statement] = way.ask(statement, {})
         return self._rows[statement]
 
-    def is_written(self, by: Prepared) -> None:
-        """A statement writes."""
-        if any(not by.tables.isdisjoint(known.tables) for known in self._rows):
+    def see(self, statement: Prepared) -> None:
+        """A statement goes to the database: what it writes is known no more."""
+        if statement.writes and any(not statement.tables.isdisjoint(known.tables) for known in self._rows):
             self.forget()
 
     def forget(self) -> None:
@@ -178,11 +179,12 @@ class AtOnce:
 
     def run(self, statement: Prepared, values: Sequence[Mapping[str, Any]]) -> None:
         """Run a statement once for each set of values."""
-        self._known.is_written(statement)
+        self._known.see(statement)
         statement.run(self._connection, values)
 
     def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
         """Run a statement; what tells what it yielded."""
+        self._known.see(statement)
         rows = statement.fetch(self._connection, values)
         return lambda: rows
 
