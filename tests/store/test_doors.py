@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -71,10 +72,7 @@ async def test_a_write_that_raises_undoes_itself_and_nothing_of_its_neighbours_i
             raise Conflict(f"not {number}")
 
     commits = count_commits(monkeypatch)
-    async with gathered(store):
-        tasks = [asyncio.create_task(store.write(partial(write, number=number))) for number in range(6)]
-        await asyncio.sleep(0)
-    found = await asyncio.gather(*tasks, return_exceptions=True)
+    found = await written_together(store, *(partial(write, number=number) for number in range(6)))
     assert [str(outcome) for outcome in found] == ["None", "not 1", "None", "not 3", "None", "not 5"]
     assert await store.read(names) == ["p0", "p2", "p4"]
     assert await store.woken.wait(60) == {"scope 0", "scope 2", "scope 4"}
@@ -117,10 +115,7 @@ async def test_a_commit_that_fails_fails_every_write_of_its_group_and_the_next_w
             raise disk_full()
 
     monkeypatch.setattr(writer, "failpoint", fail)
-    async with gathered(store):
-        tasks = [asyncio.create_task(store.write(partial(principals.add, uid=str(n), name=str(n)))) for n in range(5)]
-        await asyncio.sleep(0)
-    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    outcomes = await written_together(store, *(partial(principals.add, uid=str(n), name=str(n)) for n in range(5)))
     assert [type(outcome) for outcome in outcomes] == [Unavailable] * 5
     assert "disk is full" in str(outcomes[0])
     monkeypatch.undo()
@@ -181,10 +176,7 @@ async def test_a_transaction_that_sqlite_has_rolled_back_by_itself_commits_nothi
         if number == 1:
             tx.execute(text("ROLLBACK"))
 
-    async with gathered(store):
-        tasks = [asyncio.create_task(store.write(partial(add, number=number))) for number in range(3)]
-        await asyncio.sleep(0)
-    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    outcomes = await written_together(store, *(partial(add, number=number) for number in range(3)))
     assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
     await store.write(lambda tx: principals.add(tx, "3", "after"))
     assert await store.read(names) == ["after"]
@@ -315,3 +307,12 @@ class gathered:  # noqa: N801 - reads as a statement
         self._go_on.set()
         with pytest.raises(Conflict):
             await self._task
+
+
+async def written_together(store: Store, *work: Callable[[Tx], object]) -> list[object]:
+    """What comes of functions that share a transaction: of each what it returns, or what it raises."""
+    async with gathered(store):
+        asked = [asyncio.create_task(store.write(each)) for each in work]
+        await asyncio.sleep(0)
+    found: list[object] = await asyncio.gather(*asked, return_exceptions=True)
+    return found

@@ -10,7 +10,7 @@ import pytest
 from psycopg.errors import UniqueViolation
 from sqlalchemy import bindparam, insert, select, update
 from tests.store.rows import add_scope
-from tests.store.test_doors import gathered
+from tests.store.test_doors import gathered, written_together
 from tests.store.test_lease import SCOPE
 from tests.trips import counted_trips
 
@@ -155,7 +155,6 @@ async def test_what_nobody_waits_for_goes_together_with_what_somebody_does(
 
 
 GROUPS = Prepared(select(meta.c.name).where(meta.c.value == "group"))
-ADD_GROUP = Prepared(insert(meta), ["name", "value"])
 
 
 async def test_what_is_asked_once_is_asked_again_after_it_was_written_or_its_writer_undone(store: Store) -> None:
@@ -164,7 +163,7 @@ async def test_what_is_asked_once_is_asked_again_after_it_was_written_or_its_wri
 
     def add(tx: Tx, name: str) -> list[str]:
         groups(tx)
-        tx.run(ADD_GROUP, [{"name": name, "value": "group"}])
+        tx.run(ADD, [{"name": name, "value": "group"}])
         return groups(tx)
 
     def add_by_sqlalchemy(tx: Tx, name: str) -> list[str]:
@@ -184,10 +183,7 @@ async def test_what_is_asked_once_is_asked_again_after_it_was_written_or_its_wri
         partial(add_by_sqlalchemy, name="b"),
     ]
     work = [groups, *adds, groups]
-    async with gathered(store):
-        asked = [asyncio.create_task(store.write(each)) for each in work]
-        await asyncio.sleep(0)
-    told = await asyncio.gather(*asked, return_exceptions=True)
+    told = await written_together(store, *work)
     assert isinstance(told.pop(3), NotFound)
     assert told == [[], ["a"], ["a"], ["a"], ["a", "b"], ["a", "b"]]
 
@@ -221,10 +217,7 @@ async def test_who_goes_on_although_a_statement_was_refused_is_not_told_that_it_
     await store.write(partial(add, name="a"))
     shared: list[Callable[[Tx], None]] = [partial(add, name="b"), partial(add, name="c")]
     for beside in ([], shared):
-        async with gathered(store):
-            asked = [asyncio.create_task(store.write(each)) for each in (swallow, *beside)]
-            await asyncio.sleep(0)
-        told = await asyncio.gather(*asked, return_exceptions=True)
+        told = await written_together(store, swallow, *beside)
         assert isinstance(told[0], RuntimeError)
         assert told[1:] == [None] * len(beside)
     kept = await store.read(lambda tx: tx.fetch(IN_GROUP, {"of_group": "v"}))
@@ -252,10 +245,7 @@ async def test_what_the_driver_refuses_after_the_database_did_harms_nobody(store
     for _ in range(8):
         with pytest.raises(UniqueViolation):
             await store.write(refused)
-        async with gathered(store):
-            asked = [asyncio.create_task(store.write(work)) for work in (refused, look)]
-            await asyncio.sleep(0)
-        told = await asyncio.gather(*asked, return_exceptions=True)
+        told = await written_together(store, refused, look)
         assert isinstance(told[0], UniqueViolation)
         assert told[1] == 1
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from tests.postgresql import Cluster, cluster, execute
 from tests.store.rows import add_scope
-from tests.store.test_doors import gathered
+from tests.store.test_doors import written_together
 from tests.store.test_lease import LENGTH, SCOPE
 
 from jitgate.clock import ManualClock
@@ -99,10 +99,7 @@ async def refused_write(store: Store) -> None:
 
 
 async def refused_beside_another(store: Store) -> None:
-    async with gathered(store):
-        writes = [asyncio.create_task(store.write(each)) for each in (look, refuse)]
-        await asyncio.sleep(0)
-    await asyncio.gather(*writes, return_exceptions=True)
+    await written_together(store, look, refuse)
 
 
 @pytest.mark.parametrize("refused", [refused_read, refused_write, refused_beside_another])

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection
 
-from jitgate.store.prepared import Known, Prepared, Rows
+from jitgate.store.prepared import Known, Prepared, Rows, execute
 
 _MOST = 256
 """How many sets of values wait at the most: they, and then the rows, are held in memory."""
@@ -88,10 +88,14 @@ class Pipeline:
             cursor.close()
 
     def drop(self) -> None:
-        """Forget what a function has sent that did not come to its end. Commands are not its own, and are run."""
+        """Forget what a function has sent that did not come to its end, and leave.
+
+        Commands are not its own, and are run. Raises the driver's errors.
+        """
         self._known.forget()
         self._waiting = [each for each in self._waiting if each.prepared is None]
         self.flush()
+        self.leave()
 
     def leave(self) -> None:
         """Have the connection take one statement after the other again. Raises the driver's errors."""
@@ -110,7 +114,9 @@ class Pipeline:
         assert driver is not None
         if self._pipeline is None:
             self._pipeline = self._mode.enter_context(driver.pipeline())
-        cursors = [_execute(driver, each) for each in together]
+        cursors = [driver.cursor() for _ in together]
+        for each, cursor in zip(together, cursors, strict=True):
+            execute(cursor, each.text, each.values)
         # Not by leaving: psycopg flushes then, and with that PostgreSQL no longer ends a transaction that stands still.
         self._pipeline.sync()
         return cursors
@@ -136,12 +142,3 @@ class Pipeline:
         assert asked.prepared is not None
         assert asked.rows is not None, "it was dropped: whoever asked has failed"
         return asked.prepared.rows(asked.rows, self._connection.dialect)
-
-
-def _execute(driver: Any, statement: _Statement) -> Any:
-    cursor = driver.cursor()
-    if len(statement.values) == 1:
-        cursor.execute(statement.text, statement.values[0])
-    else:
-        cursor.executemany(statement.text, statement.values)
-    return cursor

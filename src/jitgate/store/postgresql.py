@@ -223,7 +223,6 @@ class Writer(_Session):
                 now = self._time.now(now)
                 consequences.add(_run(connection, way, job, now, alone=len(jobs) == 1))
             if all(job.error is not None for job in jobs):
-                way.leave()
                 if not _has_refused(connection):
                     _go_back(connection, "ROLLBACK")
                 transaction.rollback()
@@ -269,13 +268,13 @@ def _run(connection: Connection, way: Pipeline, job: Job[Any], now: datetime, *,
         succeeded = False
         job.fail(RuntimeError("the function went on although the database had refused a statement of it"))
     if not succeeded:
+        consequences = Consequences()
         way.drop()
     if not alone:
         if not succeeded:
-            way.leave()
             _undo_job(connection)
         way.command("RELEASE job")
-    return consequences if succeeded else Consequences()
+    return consequences
 
 
 def _undo_job(connection: Connection) -> None:

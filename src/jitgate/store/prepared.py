@@ -75,10 +75,7 @@ class Prepared:
         ready = self.ready(connection.dialect)
         cursor = connection.connection.cursor()
         try:
-            if len(values) == 1:  # which costs half of what many cost, where there are not many
-                cursor.execute(ready.text, ready.parameters(values[0]))
-            else:
-                cursor.executemany(ready.text, [ready.parameters(one) for one in values])
+            execute(cursor, ready.text, [ready.parameters(one) for one in values])
         finally:
             cursor.close()
 
@@ -115,6 +112,14 @@ class Prepared:
             constants=constants,
             from_driver=list(_converters(enumerate(_from_driver(each.type, dialect) for each in self._yielded))),
         )
+
+
+def execute(cursor: Any, text: str, parameters: Sequence[Any]) -> None:
+    """Have a driver's cursor run a statement once for each set of parameters."""
+    if len(parameters) == 1:  # which costs half of what many cost, where there are not many
+        cursor.execute(text, parameters[0])
+    else:
+        cursor.executemany(text, parameters)
 
 
 class Way(Protocol):

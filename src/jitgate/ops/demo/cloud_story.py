@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 
 from jitgate.clock import Clock
 from jitgate.core.errors import Unavailable
@@ -127,8 +126,7 @@ class CloudStory(Story):
     def _kill(self, _: Update) -> str:
         killed = self._jitgate.kill()
         expect(Answer.ACCEPTED, attempts(self._network.alice, self._network.web))
-        left = datetime.fromisoformat(self._grant["endTimeUtc"]) - self._clock.wall()
-        time.sleep(max(0.0, left.total_seconds()) + _ROUNDED_UP_SECONDS)
+        time.sleep(max(0.0, self._seconds_left()) + _ROUNDED_UP_SECONDS)
         return f"all {killed} processes of jitgate dead; no group shuts by itself, so the port stays open"
 
     def _sweep(self, _: Update) -> str:

@@ -105,8 +105,7 @@ class Telling(ABC):
 
     def _on_time(self, update: Update) -> str:
         assert self._session is not None
-        left = datetime.fromisoformat(self._grant["endTimeUtc"]) - self._clock.wall()
-        port, session = self._watch(self._clock.elapsed() + left.total_seconds(), update)
+        port, session = self._watch(self._clock.elapsed() + self._seconds_left(), update)
         self._session.close()
         for what, watched in (("the port", port), ("the session", session)):
             if watched.answered > self.most_late_seconds:
@@ -125,6 +124,10 @@ class Telling(ABC):
         return f"{len(lines)} lines: {', '.join(told)}"
 
     # --- what steps are made of -----------------------------------------------------------------------
+
+    def _seconds_left(self) -> float:
+        """Until the end of the grant; below 0 afterwards."""
+        return (datetime.fromisoformat(self._grant["endTimeUtc"]) - self._clock.wall()).total_seconds()
 
     def _granted(self, machine: str, number: int, sources: Sequence[str], seconds: int, why: str) -> Any:
         """A grant that is open."""
